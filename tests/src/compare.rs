@@ -13,7 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use mig_codegen::model::{Interface, MessageKind, Routine, TypeKind};
+use mig_codegen::model::{Arg, Form, Interface, MessageKind, Routine, TypeKind};
 use mig_runtime::abi::{InKernel, TaskAbi};
 use mig_runtime::{KernReturn, PortName, Receive, Received, Reply};
 
@@ -418,6 +418,11 @@ where
         what: &str,
         c: [&Flight; 2],
     ) {
+        // The program around the C stubs has arrays of names, of which the stub makes addresses.
+        let is_array = |arg: &Arg| arg.in_request() && matches!(arg.form, Form::Rights(_));
+        if wire::shape(A::C).port > size_of::<u32>() && routine.args.iter().any(is_array) {
+            return;
+        }
         let bindings = self.in_kernel.expect("a job of a kernel has its own generated code");
         let ours = our_call(bindings, routine, given, answer);
         self.expect_nothing_left(routine, what, &ours.left);
