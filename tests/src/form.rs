@@ -155,8 +155,8 @@ impl Form {
         let Shape { pointer, port: name, .. } = self.shape();
         let rest = &bytes[offset..];
         let [deallocate, copy, disposition, kind] = *rest.get(8..12)?.first_chunk()?;
-        // `mach_msg_ool_descriptor64_t` has its size at the end, the one of 32 bits between the address and the
-        // single bytes.
+        // `mach_msg_ool_descriptor64_t` has its size at the end, the one of 32 bits between the address and
+        // the single bytes.
         let (len, size_at) = if pointer == 8 { (16, 12) } else { (12, 4) };
         // XNU's own have one size, and a guarded port stands where any port does.
         let (len, port_len, guarded_at) = match self {

@@ -1,6 +1,6 @@
-//! What a page costs that comes from memory and goes back there: processor time of the whole process, user and
-//! system, so that other programs on the machine count little. The pager keeps pages in memory, a sixteenth
-//! may be resident, and half of them have content that is one word over and over.
+//! What a page costs that comes from memory and goes back there: processor time of the whole process, user
+//! and system, so that other programs on the machine count little. The pager keeps pages in memory, a
+//! sixteenth may be resident, and half of them have content that is one word over and over.
 //!
 //! `cargo bench -p mach-vm`; a number in a test run is not looked at.
 

@@ -8,9 +8,9 @@ use allocator_api2::alloc::{AllocError, Allocator};
 use crate::Vm;
 use crate::space::PAGE;
 
-/// Memory that is paged, for collections that are large: each allocation is [anonymous memory](Vm::allocate) of
-/// its own, in whole pages. It needs a default manager; without, or where the alignment is more than a page's,
-/// it fails.
+/// Memory that is paged, for collections that are large: each allocation is [anonymous memory](Vm::allocate)
+/// of its own, in whole pages. It needs a default manager; without, or where the alignment is more than a
+/// page's, it fails.
 ///
 /// Nothing may be in such a collection that a system call or the pager itself waits for, see
 /// [`Faults`](crate::Faults).

@@ -124,14 +124,14 @@ pub struct Limits {
 /// Who brings a page that is touched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Faults {
-    /// A thread of the [`Vm`], while the one that touches the page waits in the system. For all uses of memory,
-    /// system calls among them.
+    /// A thread of the [`Vm`], while the one that touches the page waits in the system. For all uses of
+    /// memory, system calls among them.
     #[default]
     Thread,
     /// The thread that touches it, in a handler of SIGBUS: nothing else runs where the manager is
-    /// [inline](mig_runtime::Server::inline). Every user may do that. It is for programs that touch the memory
-    /// themselves: a system call that is given an absent page fails with `EFAULT`. The handler runs on the
-    /// stack of the thread and takes memory, so no allocator and no other signal handler may live in such
+    /// [inline](mig_runtime::Server::inline). Every user may do that. It is for programs that touch the
+    /// memory themselves: a system call that is given an absent page fails with `EFAULT`. The handler runs on
+    /// the stack of the thread and takes memory, so no allocator and no other signal handler may live in such
     /// memory; a SIGBUS of any other cause goes to the handler that there was before.
     Signal,
 }

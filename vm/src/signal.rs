@@ -52,7 +52,8 @@ fn install() -> Result<libc::sigaction, VmError> {
     action.sa_sigaction = handler as *const () as libc::sighandler_t;
     // On the stack of the thread, and entered again by what it touches.
     action.sa_flags = libc::SA_SIGINFO | libc::SA_NODEFER | libc::SA_RESTART;
-    // SAFETY: the handler has the arguments that SA_SIGINFO says, and both structures live as long as the call.
+    // SAFETY: the handler has the arguments that SA_SIGINFO says, and both structures live as long as the
+    // call.
     let result = unsafe { libc::sigaction(libc::SIGBUS, &action, before.as_mut_ptr()) };
     if result != 0 {
         return Err(VmError::System(std::io::Error::last_os_error().raw_os_error().unwrap_or(0)));

@@ -80,8 +80,8 @@ fn fuzz_target(name: &str, seconds: u32) -> Result<Command, String> {
     let mut command = cargo();
     // The sanitizer is an unstable option of the compiler.
     command.env("RUSTC_BOOTSTRAP", "1").args(["fuzz", "run", name]).arg(found);
-    // The sanitizer keeps the stack of each allocation for ever, and the pager's thread of control takes so many
-    // ways that whole stacks fill 2 GiB within an hour.
+    // The sanitizer keeps the stack of each allocation for ever, and the pager's thread of control takes so
+    // many ways that whole stacks fill 2 GiB within an hour.
     command.env("ASAN_OPTIONS", "malloc_context_size=8");
     // libFuzzer ends where a folder is not there, and a target may have no corpus yet.
     // The formatter takes the same texts, with one more byte.

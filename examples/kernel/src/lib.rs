@@ -1,5 +1,5 @@
-//! A kernel's own side of its interfaces: an object behind a port, which a server of `KernelServer` serves, and
-//! a message that the kernel sends by a stub of `KernelUser`.
+//! A kernel's own side of its interfaces: an object behind a port, which a server of `KernelServer` serves,
+//! and a message that the kernel sends by a stub of `KernelUser`.
 //!
 //! To a kernel a port is not a name but the structure itself. Here that is an [`Arc`], and each right is one
 //! reference of it.

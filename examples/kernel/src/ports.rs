@@ -1,7 +1,7 @@
 //! Ports, and what of a kernel the stubs stand on: [`Micro`].
 //!
-//! A kernel does more between a task and this: it makes addresses of a task's names when a message is sent, and
-//! names of addresses when it is received. Neither the stubs nor the servers see any of that.
+//! A kernel does more between a task and this: it makes addresses of a task's names when a message is sent,
+//! and names of addresses when it is received. Neither the stubs nor the servers see any of that.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -112,8 +112,8 @@ impl Micro {
         }
     }
 
-    /// Sends a message, which owns all that it brings from now on. (Rights in its body that are copied or made
-    /// would be copied in like those of the header; the interfaces here have none.)
+    /// Sends a message, which owns all that it brings from now on. (Rights in its body that are copied or
+    /// made would be copied in like those of the header; the interfaces here have none.)
     ///
     /// # Safety
     ///
@@ -187,8 +187,8 @@ impl Micro {
     }
 }
 
-// SAFETY: an address is that of an `Ipc` of which the right holds a reference, and messages are delivered with
-// what was moved into them, once.
+// SAFETY: an address is that of an `Ipc` of which the right holds a reference, and messages are delivered
+// with what was moved into them, once.
 unsafe impl Kernel for Micro {
     type Abi = InKernel<GnuX86_64>;
     /// Where Mach has a `vm_map_copy_t`.
@@ -201,7 +201,8 @@ unsafe impl Kernel for Micro {
         call: MsgCall<PortAddress>,
     ) -> Result<(), KernReturn> {
         if call.send {
-            // SAFETY: the caller has initialised the header, whose second word is the size, and as many bytes.
+            // SAFETY: the caller has initialised the header, whose second word is the size, and as many
+            // bytes.
             let size = unsafe { buffer[0].assume_init() } >> 32;
             let words = buffer.iter().take((size as usize).div_ceil(8));
             // SAFETY: as above; all of this ABI's messages are whole words.

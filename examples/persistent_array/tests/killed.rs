@@ -51,7 +51,8 @@ fn rounds(page: &[u8]) -> Vec<u64> {
     page.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().unwrap())).collect()
 }
 
-/// A page is what it was at one moment: words up to some place are of one round, the others of the one before.
+/// A page is what it was at one moment: words up to some place are of one round, the others of the one
+/// before.
 fn check(memory: &[u8]) {
     for (number, page) in memory.chunks_exact(PAGE).enumerate() {
         let rounds = rounds(page);

@@ -338,8 +338,8 @@ pub unsafe trait Kernel: Clone + Send + Sync + 'static {
 
     /// Lends memory to a message that is about to be sent; the kernel copies it.
     ///
-    /// For messages [in a kernel](crate::abi::InKernel), which nobody copies, this makes the copy: the message
-    /// owns what is at the address, and the guard does nothing.
+    /// For messages [in a kernel](crate::abi::InKernel), which nobody copies, this makes the copy: the
+    /// message owns what is at the address, and the guard does nothing.
     fn lend<'a>(&self, bytes: &'a [u8]) -> Self::Lent<'a>;
 
     /// The address that stands for lent memory in the message.

@@ -1,8 +1,8 @@
 //! Servers that run in the threads that send to them.
 //!
 //! A message is served at once if the set of its port has such a server, nothing of the same port is before
-//! it, and the thread is free to serve: it holds nothing, is not in that server already, and is in few others.
-//! Every other message goes through its queue, as all of a kernel between programs do.
+//! it, and the thread is free to serve: it holds nothing, is not in that server already, and is in few
+//! others. Every other message goes through its queue, as all of a kernel between programs do.
 
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
