@@ -10,6 +10,7 @@ mod driver;
 mod encode;
 mod explain;
 mod fmt;
+mod lsp;
 mod options;
 mod rust;
 mod shell;
@@ -42,6 +43,7 @@ enum Verb {
     Encode(encode::Encode),
     Explain(explain::Explain),
     Fmt(fmt::Fmt),
+    Lsp(lsp::Lsp),
     Completions(shell::Completions),
     Man(shell::Man),
 }
@@ -69,6 +71,7 @@ fn run(given: Vec<std::ffi::OsString>) -> Result<(), Failure> {
         Verb::Encode(verb) => verb.run(),
         Verb::Explain(verb) => verb.run(),
         Verb::Fmt(verb) => verb.run(),
+        Verb::Lsp(verb) => verb.run(),
         Verb::Completions(verb) => verb.run(),
         Verb::Man(verb) => verb.run(),
     }

@@ -1,0 +1,183 @@
+//! `mig lsp`
+
+mod document;
+mod text;
+mod wire;
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, Write};
+
+use clap::Args;
+use mig_codegen::Config;
+use serde_json::{Value, json};
+
+use self::document::Document;
+use self::wire::Incoming;
+use crate::options::Options;
+use crate::{Failure, INPUT};
+
+/// Serve an editor: the language server protocol on standard input and output
+///
+/// Errors as you type, what a name is and where its bytes are, definitions, references, symbols, completion
+/// and formatting. Folders of included files and macros are given as to the other verbs.
+#[derive(Args)]
+pub(crate) struct Lsp {
+    /// Standard input and output, which is the only way; editors say it
+    #[arg(long, hide = true)]
+    stdio: bool,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// Errors of the protocol.
+const PARSE_ERROR: i32 = -32700;
+const INVALID_REQUEST: i32 = -32600;
+const METHOD_NOT_FOUND: i32 = -32601;
+const NOT_INITIALIZED: i32 = -32002;
+
+impl Lsp {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let config = self.options.config().lints(true);
+        if let Err(error) = config.clone().check_only(mig_codegen::Input::Text { name: "", text: b"" }) {
+            if let mig_codegen::Error::Config(_) = error {
+                return Err(self.options.failure(&error));
+            }
+        }
+        let mut server = Server { config, documents: BTreeMap::new(), state: State::New };
+        match server.serve(&mut io::stdin().lock(), &mut io::stdout().lock()) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(INPUT),
+            Err(error) => {
+                self.options.tell_error(&format!("the editor: {error}"));
+                Err(INPUT)
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    New,
+    Ready,
+    ShutDown,
+}
+
+struct Server {
+    config: Config,
+    /// By their URIs.
+    documents: BTreeMap<String, Document>,
+    state: State,
+}
+
+impl Server {
+    /// Serves until the editor says that it is over. True if it has said so beforehand, as it should.
+    fn serve(&mut self, input: &mut impl BufRead, output: &mut impl Write) -> io::Result<bool> {
+        while let Some(incoming) = wire::read(input)? {
+            let message = match incoming {
+                Incoming::Message(message) => message,
+                Incoming::Malformed => {
+                    wire::write(output, &failed(&Value::Null, PARSE_ERROR, "no JSON"))?;
+                    continue;
+                }
+            };
+            let method = message["method"].as_str().unwrap_or_default();
+            if method == "exit" {
+                return Ok(self.state == State::ShutDown);
+            }
+            match message.get("id") {
+                // An answer to something that was never asked has no method.
+                Some(_) if method.is_empty() => {}
+                Some(id) => {
+                    let answer = match self.request(method, &message["params"]) {
+                        Ok(result) => json!({ "jsonrpc": "2.0", "id": id, "result": result }),
+                        Err((code, what)) => failed(id, code, what),
+                    };
+                    wire::write(output, &answer)?;
+                }
+                None => {
+                    for (uri, diagnostics) in self.notification(method, &message["params"]) {
+                        let params = json!({ "uri": uri, "diagnostics": diagnostics });
+                        let method = "textDocument/publishDiagnostics";
+                        wire::write(
+                            output,
+                            &json!({ "jsonrpc": "2.0", "method": method, "params": params }),
+                        )?;
+                    }
+                }
+            }
+        }
+        Ok(self.state == State::ShutDown)
+    }
+
+    fn request(&mut self, method: &str, params: &Value) -> Result<Value, (i32, &'static str)> {
+        match (self.state, method) {
+            (State::New, "initialize") => {
+                self.state = State::Ready;
+                return Ok(abilities());
+            }
+            (State::New, _) => return Err((NOT_INITIALIZED, "`initialize` comes first")),
+            (State::Ready, "shutdown") => {
+                self.state = State::ShutDown;
+                return Ok(Value::Null);
+            }
+            (State::ShutDown, _) | (State::Ready, "initialize") => {
+                return Err((INVALID_REQUEST, "not now"));
+            }
+            (State::Ready, _) => {}
+        }
+        let uri = params["textDocument"]["uri"].as_str().unwrap_or_default();
+        let document = self.documents.get(uri);
+        let position = &params["position"];
+        let answer = match method {
+            "textDocument/hover" => document.and_then(|document| document.hover(position)),
+            "textDocument/definition" => document.and_then(|document| document.definition(position)),
+            "textDocument/references" => document.and_then(|document| document.references(position)),
+            "textDocument/documentSymbol" => document.and_then(Document::symbols),
+            "textDocument/formatting" => document.and_then(Document::formatting),
+            "textDocument/completion" => document.map(Document::completion),
+            _ => return Err((METHOD_NOT_FOUND, "not known here")),
+        };
+        Ok(answer.unwrap_or(Value::Null))
+    }
+
+    /// What to tell about files after a notification.
+    fn notification(&mut self, method: &str, params: &Value) -> BTreeMap<String, Vec<Value>> {
+        let uri = params["textDocument"]["uri"].as_str().unwrap_or_default();
+        let Some(path) = text::path_of(uri).filter(|_| self.state == State::Ready) else {
+            return BTreeMap::new();
+        };
+        // The whole text comes each time; of several changes the last one counts.
+        let changes = &params["contentChanges"];
+        let last = changes.as_array().and_then(|changes| changes.last()).map(|change| &change["text"]);
+        let text = match method {
+            "textDocument/didOpen" => params["textDocument"]["text"].as_str(),
+            "textDocument/didChange" => last.and_then(Value::as_str),
+            "textDocument/didClose" => {
+                return self.documents.remove(uri).map_or(BTreeMap::new(), |document| document.nothing());
+            }
+            _ => None,
+        };
+        let Some(text) = text else { return BTreeMap::new() };
+        let document = self.documents.entry(uri.to_owned()).or_insert_with(|| Document::new(&path));
+        document.change(text.to_owned(), &self.config)
+    }
+}
+
+fn abilities() -> Value {
+    json!({
+        "capabilities": {
+            "textDocumentSync": { "openClose": true, "change": 1 },
+            "hoverProvider": true,
+            "definitionProvider": true,
+            "referencesProvider": true,
+            "documentSymbolProvider": true,
+            "documentFormattingProvider": true,
+            "completionProvider": {},
+        },
+        "serverInfo": { "name": "mig", "version": env!("CARGO_PKG_VERSION") },
+    })
+}
+
+fn failed(id: &Value, code: i32, message: &str) -> Value {
+    json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": message } })
+}
