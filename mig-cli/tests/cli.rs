@@ -1036,3 +1036,24 @@ fn well_formed(name: &str, page: &str) {
     }
     assert!(open.is_empty(), "{name}: {open:?}");
 }
+
+/// One file as two macros make it, and for two ABIs.
+#[test]
+fn breaking_compares_two_readings_of_a_file() {
+    let folder = Folder::new("breaking-readings");
+    let prefix = "subsystem files 7000;\n#if KERNEL_SERVER\nserverprefix k_;\n#endif\n#if WIDE\ntype n_t = c_string[*:4];\n#else\ntype n_t = c_string[*:8];\n#endif\n";
+    folder.write(
+        "files.defs",
+        &format!("{prefix}type p_t = MACH_MSG_TYPE_COPY_SEND; routine open(p : p_t; n : n_t);"),
+    );
+    let breaking = |arguments: &[&str]| {
+        folder.mig(&[&["breaking", "files.defs", "--json", "--abi", "gnu-i386"], arguments].concat())
+    };
+    breaking(&["--old-define", "KERNEL_SERVER"]).expect(0);
+    breaking(&["--old-define", "WIDE"]).expect(0);
+    let output = breaking(&["--old-define", "WIDE=0", "-D", "WIDE"]);
+    assert!(output.expect(1).out().contains("LIMIT_NO_SHRINK"), "{}", output.out());
+    let output = breaking(&["--old-abi", "gnu-x86_64"]);
+    assert!(output.expect(1).out().contains("SLOT_SAME_OFFSET"), "{}", output.out());
+    breaking(&["--old-abi", "gnu-i387"]).expect(2);
+}

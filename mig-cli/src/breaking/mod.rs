@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use mig_codegen::model::Interface;
 use mig_codegen::table::AbiTable;
-use mig_codegen::{Error, codes};
+use mig_codegen::{Config, Error, codes};
 use mig_parser::diagnostics::Diagnostics;
 use mig_parser::source::{SourceMap, Span};
 use serde_json::{Value, json};
@@ -25,8 +25,9 @@ use crate::{Failure, INPUT, print};
 
 /// Show what a change of an interface breaks, for compiled programs and for those that are compiled again
 ///
-/// OLD and NEW are .defs files, folders of them, or tables that `mig abi --json` has written. With `--git`
-/// one is enough: it is compared with itself at a revision. What has been added breaks nothing. Exit code 1
+/// OLD and NEW are .defs files, folders of them, or tables that `mig abi --json` has written. With `--git`,
+/// `--old-abi` or `--old-define` one is enough: it is compared with itself at a revision, on another ABI, or
+/// with other macros. What has been added breaks nothing. Exit code 1
 /// if anything is broken; `mig explain RULE` tells more.
 #[derive(Args)]
 pub(crate) struct Breaking {
@@ -34,12 +35,18 @@ pub(crate) struct Breaking {
     #[arg(value_name = "OLD")]
     old: PathBuf,
     /// As it is
-    #[arg(value_name = "NEW", required_unless_present = "git", conflicts_with = "git")]
+    #[arg(value_name = "NEW", required_unless_present_any = ["git", "old_abi", "old_define"])]
     new: Option<PathBuf>,
     /// Compare with this revision of git, of the files and of the folders and files of -I, --include and
     /// --imacros
-    #[arg(long, value_name = "REV")]
+    #[arg(long, value_name = "REV", conflicts_with = "new")]
     git: Option<String>,
+    /// Compare with the messages for this ABI
+    #[arg(long, value_name = "ABI")]
+    old_abi: Option<String>,
+    /// Compare with what this macro makes of it, beside those of -D
+    #[arg(long, value_name = "NAME[=VALUE]", action = clap::ArgAction::Append)]
+    old_define: Vec<String>,
     /// Only what breaks these
     #[arg(long, value_name = "CATEGORY", value_enum)]
     category: Option<Category>,
@@ -67,9 +74,9 @@ impl Breaking {
         let revision = self.revision()?;
         let mut text = String::new();
         for (old, new) in self.pairs(revision.as_ref())? {
-            let Some(old) = self.side(&old, revision.as_ref())? else { continue };
+            let Some(old) = self.side(&old, &self.old_config(revision.as_ref()))? else { continue };
             let new = match &new {
-                Some(path) => self.side(path, None)?,
+                Some(path) => self.side(path, &self.options.config())?,
                 None => None,
             };
             for finding in findings(&old, new.as_ref()) {
@@ -89,6 +96,19 @@ impl Breaking {
             self.options.tell_error(&error);
             INPUT
         })
+    }
+
+    /// How the old side is read.
+    fn old_config(&self, revision: Option<&Revision>) -> Config {
+        let at = |path: &Path| revision.map_or(path.to_owned(), |revision| revision.at(path));
+        let mut config = self.options.config_with(at);
+        if let Some(abi) = &self.old_abi {
+            config = config.abi(abi);
+        }
+        for (name, value) in self.old_define.iter().map(|one| one.split_once('=').unwrap_or((one, "1"))) {
+            config = config.define(name, value);
+        }
+        config
     }
 
     /// What is to be compared: two files, or those of two folders that have the same name. A new one may be
@@ -112,12 +132,11 @@ impl Breaking {
     }
 
     /// An interface; `None` for a file that declares types only.
-    fn side(&self, path: &Path, revision: Option<&Revision>) -> Result<Option<Side>, Failure> {
+    fn side(&self, path: &Path, config: &Config) -> Result<Option<Side>, Failure> {
         if path.extension().is_some_and(|extension| extension == "json") {
             return self.frozen(path).map(Some);
         }
-        let at = |path: &Path| revision.map_or(path.to_owned(), |revision| revision.at(path));
-        match self.options.config_with(at).interface(path) {
+        match config.interface(path) {
             Ok(output) => Ok(Some(Side {
                 path: path.to_owned(),
                 table: AbiTable::of(&output.value),
