@@ -209,7 +209,8 @@ impl Core {
     pub(crate) fn wait_no_more(&self, object: &Object) {
         let now = self.now();
         let since = self.lock().pages.took_nothing(object.id, now);
-        if now - since > self.patience.as_micros() as u64 {
+        // Another thread may have read the clock later than this one and said so earlier.
+        if now.saturating_sub(since) > self.patience.as_micros() as u64 {
             self.bury(object);
         }
     }
