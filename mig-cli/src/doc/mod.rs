@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use mig_codegen::model::{Arg, Interface, Role, Routine, Type, TypeKind};
+use mig_codegen::model::{Arg, Interface, Role, Routine, Type};
 use mig_parser::source::SourceMap;
 
 use crate::options::Options;
@@ -143,7 +143,7 @@ impl Page {
             if ty.name.is_some() && !found.iter().any(|other| other.name == ty.name) {
                 found.push(ty);
             }
-            if let Some(element) = element(ty) {
+            if let Some(element) = ty.element() {
                 add(element, found);
             }
         }
@@ -158,18 +158,8 @@ impl Page {
     /// The routines with an argument of a type.
     fn users(&self, ty: &Type) -> Vec<&Routine> {
         let uses =
-            |arg: &Arg| arg.ty.name == ty.name || element(&arg.ty).is_some_and(|one| one.name == ty.name);
+            |arg: &Arg| arg.ty.name == ty.name || arg.ty.element().is_some_and(|one| one.name == ty.name);
         self.interface().routines.iter().filter(|routine| routine.args.iter().any(uses)).collect()
-    }
-}
-
-fn element(ty: &Type) -> Option<&Type> {
-    match &ty.kind {
-        TypeKind::Fixed { element, .. }
-        | TypeKind::Bounded { element, .. }
-        | TypeKind::Indefinite { element, .. }
-        | TypeKind::OutOfLine { element, .. } => Some(element),
-        _ => None,
     }
 }
 

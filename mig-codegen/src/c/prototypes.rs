@@ -157,10 +157,6 @@ fn is_counted(routine: &Routine, index: usize) -> bool {
 fn right(ty: &Type) -> Option<PortType> {
     match &ty.kind {
         TypeKind::Port(port) => Some(*port),
-        TypeKind::Fixed { element, .. }
-        | TypeKind::Bounded { element, .. }
-        | TypeKind::Indefinite { element, .. }
-        | TypeKind::OutOfLine { element, .. } => right(element),
-        _ => None,
+        _ => right(ty.element()?),
     }
 }

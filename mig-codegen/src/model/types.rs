@@ -48,6 +48,17 @@ impl Type {
         matches!(self.kind, TypeKind::Scalar(Scalar { bits: 8, .. }))
     }
 
+    /// What it is an array of.
+    pub fn element(&self) -> Option<&Type> {
+        match &self.kind {
+            TypeKind::Fixed { element, .. }
+            | TypeKind::Bounded { element, .. }
+            | TypeKind::Indefinite { element, .. }
+            | TypeKind::OutOfLine { element, .. } => Some(element),
+            _ => None,
+        }
+    }
+
     /// The right that it is, or that it is an array of fixed size of.
     pub fn port(&self) -> Option<PortType> {
         match &self.kind {
