@@ -117,7 +117,7 @@ fn our_own_files_are_formatted() {
 
 #[test]
 fn the_example_of_the_documentation_is_in_the_style() {
-    let page = include_str!("../../docs/format.md");
+    let page = include_str!("../../docs/book/format.md");
     let example = page.split("```text\n").nth(1).unwrap().split("```").next().unwrap();
     let folder = folder("example");
     assert_eq!(mig(&folder, &["-"], example.as_bytes()), (Some(0), example.to_owned(), String::new()));

@@ -1,4 +1,4 @@
-//! What the README and the pages in `docs` show is what is there: the files that they quote, and the output
+//! What the README and the pages in `docs/book` show is what is there: the files that they quote, and the output
 //! of the commands.
 
 use std::fs;
@@ -28,10 +28,10 @@ fn blocks(text: &str) -> Vec<(&str, &str, String)> {
 #[test]
 fn quoted_files_are_as_quoted() {
     assert!(quotations("README.md") >= 4);
-    assert!(quotations("docs/exception_server.md") >= 5);
-    assert!(quotations("docs/guide.md") >= 10);
-    assert!(quotations("docs/kernel.md") >= 5);
-    assert!(quotations("docs/macos.md") >= 5);
+    assert!(quotations("docs/book/exception_server.md") >= 5);
+    assert!(quotations("docs/book/guide.md") >= 10);
+    assert!(quotations("docs/book/kernel.md") >= 5);
+    assert!(quotations("docs/book/macos.md") >= 5);
     assert!(quotations("examples/trap_handler/README.md") >= 1);
     assert!(quotations("examples/crash_handler/README.md") >= 1);
 }

@@ -1,4 +1,4 @@
-//! What each code of a diagnostic means, for `mig explain` and the page `docs/errors.md`.
+//! What each code of a diagnostic means, for `mig explain` and the page `docs/book/errors.md`.
 
 /// A code: what is wrong, and what to do about it.
 #[derive(Debug)]

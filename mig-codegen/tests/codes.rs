@@ -36,7 +36,7 @@ fn a_code_is_found_as_people_write_it() {
 /// `BLESS=1` writes it.
 #[test]
 fn the_page_of_all_codes_is_up_to_date() {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/errors.md");
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/book/errors.md");
     if std::env::var_os("BLESS").is_some() {
         std::fs::write(&page, explain::page()).expect("written");
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 #[test]
 fn each_deviation_has_its_test() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let table = fs::read_to_string(root.join("docs/deviations.md")).unwrap();
+    let table = fs::read_to_string(root.join("docs/book/deviations.md")).unwrap();
     let rows: Vec<Vec<&str>> = table
         .lines()
         .filter(|line| line.starts_with("| ") && !line.starts_with("| C |"))

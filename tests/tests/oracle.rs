@@ -1,4 +1,4 @@
-//! The generated code against the C MIG, for every interface of the system: see `docs/oracle.md`.
+//! The generated code against the C MIG, for every interface of the system: see `docs/book/oracle.md`.
 
 use std::fs;
 use std::path::Path;
@@ -27,7 +27,7 @@ fn generated_code_does_what_the_c_stubs_do() {
 
 /// The tables in the documentation are those of this run.
 fn compare_with_documentation(tables: &str) {
-    let path = run::repository().join("docs/oracle.md");
+    let path = run::repository().join("docs/book/oracle.md");
     let text = fs::read_to_string(&path).unwrap();
     let (start, end) = ("<!-- tables -->\n", "<!-- end of tables -->\n");
     let (before, rest) = text.split_once(start).unwrap();
@@ -36,6 +36,6 @@ fn compare_with_documentation(tables: &str) {
     if std::env::var_os("BLESS").is_some() {
         fs::write(&path, format!("{before}{start}{new}{end}{after}")).unwrap();
     } else {
-        assert_eq!(old, new, "docs/oracle.md: BLESS=1 writes the tables anew");
+        assert_eq!(old, new, "docs/book/oracle.md: BLESS=1 writes the tables anew");
     }
 }

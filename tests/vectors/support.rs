@@ -1283,7 +1283,8 @@ fn not_given<A: TaskAbi>(message: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Damages of a type word that the C stubs do not see, and that no kernel delivers: `docs/deviations.md`.
+/// Damages of a type word that the C stubs do not see, and that no kernel delivers:
+/// `docs/book/deviations.md`.
 fn no_kernel_sends(about: &str) -> bool {
     [".name=19", ".name=0", ".dealloc=", ".unused=", ".short_", ".number_wrap32", ".number=4294967295"].iter().any(|what| about.contains(what))
 }

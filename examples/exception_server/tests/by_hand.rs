@@ -1,5 +1,5 @@
 //! The message of an exception as people write it down by hand, against one that a kernel sends: what
-//! `docs/exception_server.md` says of it.
+//! `docs/book/exception_server.md` says of it.
 
 use std::mem::{MaybeUninit, offset_of, size_of};
 

@@ -1,4 +1,4 @@
-//! A mail office: the server of the tutorial (`docs/guide.md`).
+//! A mail office: the server of the tutorial (`docs/book/guide.md`).
 
 use std::collections::{HashMap, VecDeque};
 use std::ffi::{CStr, CString};

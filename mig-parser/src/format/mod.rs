@@ -1,4 +1,4 @@
-//! `.defs` text in one style: see `docs/format.md`.
+//! `.defs` text in one style: see `docs/book/format.md`.
 //!
 //! Works on the tokens before the preprocessor, so that directives, macros and comments stay. [`items`] takes
 //! the text apart, [`gaps`] says what stands between two tokens and how deep a line is indented, and

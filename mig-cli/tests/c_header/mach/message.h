@@ -1,5 +1,5 @@
 /* As much of Apple's message.h as the headers of `mig c-header` use, for a machine that has none: written from
-   the layouts in docs/macos.md. */
+   the layouts in docs/book/macos.md. */
 #ifndef MACH_MESSAGE_H
 #define MACH_MESSAGE_H
 
