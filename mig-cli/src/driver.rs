@@ -8,8 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
-use mig_codegen::Side;
-use mig_codegen::model::Interface;
+use mig_codegen::{Analysis, Side};
 
 use crate::options::{self, Options, Source};
 use crate::{Failure, INPUT, c_header, tell};
@@ -107,9 +106,9 @@ fn read(arguments: Vec<OsString>) -> Result<(Outputs, Vec<OsString>), Failure> {
 impl Outputs {
     fn write(&self, options: &Options, source: &Source) -> Result<(), Failure> {
         let config = options.config();
-        let output = config.interface(source.input()).map_err(|error| options.failure(&error))?;
-        options.tell(&output.warnings);
-        let interface = &output.value;
+        let analysis = config.analysis(source.input()).map_err(|error| options.failure(&error))?;
+        let interface = analysis.require_interface().map_err(|error| options.failure(&error))?;
+        options.tell(&analysis.report);
         let default_header = PathBuf::from(format!("{}.h", interface.name));
         let headers = [
             (Some(self.header.as_ref().unwrap_or(&default_header)), Side::Client),
@@ -120,43 +119,40 @@ impl Outputs {
                 options.write(&config, source, file, &c_header::text(options, interface, side)?)?;
             }
         }
-        let user = self.stubs(options, source, self.user.as_deref(), interface, Side::Client);
-        let server = self.stubs(options, source, self.server.as_deref(), interface, Side::Server);
+        let user = stubs(options, source, self.user.as_deref(), &analysis, Side::Client);
+        let server = stubs(options, source, self.server.as_deref(), &analysis, Side::Server);
         for (option, file) in &self.others {
             tell(&format!("warning: `{option} {}` is not written\n", file.display()));
         }
         user.and(server)
     }
+}
 
-    /// Writes the stubs of a side to a file for Rust. What nobody has named is no error.
-    fn stubs(
-        &self,
-        options: &Options,
-        source: &Source,
-        file: Option<&Path>,
-        interface: &Interface,
-        side: Side,
-    ) -> Result<(), Failure> {
-        let default = match side {
-            Side::Client => format!("{}User.c", interface.name),
-            _ => format!("{}Server.c", interface.name),
-        };
-        let reason = "stubs are written in Rust: name a file `.rs`, or `/dev/null`";
-        match file {
-            Some(file) if file == Path::new("/dev/null") => Ok(()),
-            Some(file) if file.extension() == Some(OsStr::new("rs")) => {
-                let config = options.config().side(side);
-                let output = config.text(source.input()).map_err(|error| options.failure(&error))?;
-                options.write(&config, source, file, &output.value)
-            }
-            Some(file) => {
-                options.tell_error(&format!("`{}` is not written: {reason}", file.display()));
-                Err(INPUT)
-            }
-            None => {
-                tell(&format!("warning: `{default}` is not written: {reason}\n"));
-                Ok(())
-            }
+/// Writes the stubs of a side to a file for Rust. What nobody has named is no error.
+fn stubs(
+    options: &Options,
+    source: &Source,
+    file: Option<&Path>,
+    analysis: &Analysis,
+    side: Side,
+) -> Result<(), Failure> {
+    let reason = "stubs are written in Rust: name a file `.rs`, or `/dev/null`";
+    match file {
+        Some(file) if file == Path::new("/dev/null") => Ok(()),
+        Some(file) if file.extension() == Some(OsStr::new("rs")) => {
+            let config = options.config().side(side);
+            let output = config.text_of(analysis).map_err(|error| options.failure(&error))?;
+            options.write(&config, source, file, &output.value)
+        }
+        Some(file) => {
+            options.tell_error(&format!("`{}` is not written: {reason}", file.display()));
+            Err(INPUT)
+        }
+        None => {
+            let name = analysis.interface.as_ref().map_or("", |interface| &interface.name);
+            let default = if side == Side::Client { "User.c" } else { "Server.c" };
+            tell(&format!("warning: `{name}{default}` is not written: {reason}\n"));
+            Ok(())
         }
     }
 }

@@ -14,6 +14,7 @@ mod lsp;
 mod options;
 mod rust;
 mod shell;
+mod side_by_side;
 mod telling;
 
 use std::io::{self, Write as _};

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use mig_codegen::{Config, Error, Input, Report};
+use mig_parser::Loader;
 
 use crate::telling::Telling;
 use crate::{Failure, INPUT};
@@ -201,6 +202,14 @@ impl Source {
             options.tell_error(&format!("{}: {error}", self.path.display()));
             INPUT
         })
+    }
+
+    /// For the generator, which reads files by a loader.
+    pub(crate) fn input_by<'a>(&'a self, files: &'a dyn Loader) -> Input<'a> {
+        match self.input() {
+            Input::File(path) => Input::Loaded { files, path },
+            other => other,
+        }
     }
 
     /// For the generator.

@@ -61,10 +61,15 @@ impl Telling {
 
     /// Tells what there is to say about an input.
     pub(crate) fn tell(&self, report: &Report) {
-        tell(&match self.message_format {
+        tell(&self.text(report));
+    }
+
+    /// What there is to say about an input, as it is told.
+    pub(crate) fn text(&self, report: &Report) -> String {
+        match self.message_format {
             Format::Human => report.render(self.color.is_wanted()),
             Format::Json => report.json(),
-        });
+        }
     }
 
     /// Tells an error that is not about a place of an input.

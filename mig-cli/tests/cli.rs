@@ -173,6 +173,25 @@ fn check_shows_everything_that_is_wrong_in_all_files() {
 }
 
 #[test]
+fn check_tells_of_many_files_in_the_order_of_the_arguments() {
+    let folder = Folder::new("many");
+    folder.write("types.defs", "type clock_t = MACH_MSG_TYPE_COPY_SEND;\n");
+    // The largest ones come first, so that threads end in another order.
+    let names: Vec<String> = (0..40).map(|number| format!("{number}.defs")).collect();
+    for (number, name) in names.iter().enumerate() {
+        let routines = (0..(40 - number) * 10).map(|n| format!("routine r{n}(clock : clock_t);\n"));
+        let wrong = if number % 3 == 0 { "routine wrong(clock : no_t);\n" } else { "" };
+        let head = format!("subsystem s{number} 3100;\n#include \"types.defs\"\n{wrong}");
+        folder.write(name, &(head + &routines.collect::<String>()));
+    }
+    let arguments: Vec<&str> =
+        ["check", "--abi", "gnu-i386"].into_iter().chain(names.iter().map(|name| &**name)).collect();
+    let all = folder.mig(&arguments);
+    let alone = names.iter().map(|name| folder.mig(&["check", "--abi", "gnu-i386", name]).err());
+    assert_eq!(all.expect(1).err(), alone.collect::<String>());
+}
+
+#[test]
 fn abi_prints_tables_and_json() {
     let folder = Folder::new("abi");
     folder.write("clock.defs", GOOD);

@@ -50,9 +50,16 @@ impl Session {
     fn open(&mut self, text: &str) {
         self.ask(0, "initialize", json!({ "capabilities": {} }));
         self.say("initialized", json!({}));
-        let document =
-            json!({ "uri": self.uri("clock.defs"), "languageId": "mig", "version": 1, "text": text });
+        self.open_also("clock.defs", text);
+    }
+
+    fn open_also(&mut self, name: &str, text: &str) {
+        let document = json!({ "uri": self.uri(name), "languageId": "mig", "version": 1, "text": text });
         self.say("textDocument/didOpen", json!({ "textDocument": document }));
+    }
+
+    fn close(&mut self, name: &str) {
+        self.say("textDocument/didClose", json!({ "textDocument": { "uri": self.uri(name) } }));
     }
 
     fn change(&mut self, text: &str) {
@@ -154,6 +161,40 @@ fn an_error_of_an_included_file_is_told_there_and_taken_back() {
     assert_eq!(told.len(), 2, "{sent:?}");
     assert_eq!(told[0][0]["range"]["start"], json!({ "line": 0, "character": 15 }));
     assert_eq!(told[1], json!([]));
+}
+
+#[test]
+fn an_open_buffer_is_what_other_files_include() {
+    let mut session = Session::new("buffers");
+    session.open(CLOCK);
+    // Not saved: the type has another name in the buffer. A second name of the file is the same file.
+    std::os::unix::fs::symlink(session.folder.join("types.defs"), session.folder.join("link.defs")).unwrap();
+    session.open_also("link.defs", "\n\ntype clocks_t = MACH_MSG_TYPE_COPY_SEND;\n");
+    session.ask_at(1, "textDocument/references", "clock_t", 0);
+    session.close("link.defs");
+    session.ask_at(2, "textDocument/references", "clock_t", 0);
+    let sent = session.end();
+    let told = told(&sent, &session.uri("clock.defs"));
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert_eq!((&told[0], &told[2]), (&json!([]), &json!([])));
+    let message = told[1][0]["message"].as_str().unwrap();
+    assert!(message.contains("unknown type") && message.contains("did you mean `clocks_t`?"), "{message}");
+    let places = |id| answer(&sent, id).as_array().unwrap().len();
+    assert_eq!((places(1), places(2)), (1, 2));
+}
+
+#[test]
+fn what_two_buffers_say_of_a_file_that_both_include_is_told_once() {
+    let mut session = Session::new("twice");
+    fs::write(session.folder.join("types.defs"), "type clock_t = nothing_t;\n").unwrap();
+    session.open(CLOCK);
+    session.open_also("other.defs", &CLOCK.replace("3100", "3200"));
+    session.close("other.defs");
+    session.change("subsystem clock 3100;\n");
+    let sent = session.end();
+    let told = told(&sent, &session.uri("types.defs"));
+    let counts: Vec<usize> = told.iter().map(|told| told.as_array().unwrap().len()).collect();
+    assert_eq!(counts, [1, 1, 1, 0], "{told:?}");
 }
 
 #[test]

@@ -142,7 +142,9 @@ impl Config {
     /// The name under which [`Input`] is written into a folder.
     pub fn output_in(&self, input: Input<'_>, folder: &Path) -> PathBuf {
         match input {
-            Input::File(path) | Input::Memory { path, .. } => self.output_file(path, folder),
+            Input::File(path) | Input::Memory { path, .. } | Input::Loaded { path, .. } => {
+                self.output_file(path, folder)
+            }
             Input::Text { name, .. } => self.output_file(Path::new(name), folder),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -16,7 +17,7 @@ use crate::error::{Error, Report};
 use crate::model::Interface;
 use crate::rust::{self, Side};
 use crate::shipped::{self, WithShipped};
-use crate::{IncludePath, analyze, codes};
+use crate::{IncludePath, codes};
 
 /// How to compile interface definitions: the same for build scripts, the macro and the command.
 ///
@@ -54,7 +55,7 @@ pub struct Config {
 const ERROR_LIMIT: usize = 20;
 
 /// A `.defs` file, or its text.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub enum Input<'a> {
     /// A file.
     File(&'a Path),
@@ -64,6 +65,13 @@ pub enum Input<'a> {
         name: &'a str,
         /// The text; what it includes are files.
         text: &'a [u8],
+    },
+    /// A file that a loader reads, as it does what the file includes: some of them may be in memory.
+    Loaded {
+        /// Where texts come from.
+        files: &'a dyn Loader,
+        /// Which one to compile.
+        path: &'a Path,
     },
     /// A file that exists in memory only, as does everything that it includes.
     Memory {
@@ -77,6 +85,61 @@ pub enum Input<'a> {
 impl<'a, P: AsRef<Path> + ?Sized> From<&'a P> for Input<'a> {
     fn from(path: &'a P) -> Self {
         Input::File(path.as_ref())
+    }
+}
+
+impl Input<'_> {
+    /// What the first line of generated code calls it.
+    fn file_name(&self) -> String {
+        match self {
+            Input::File(path) | Input::Memory { path, .. } | Input::Loaded { path, .. } => {
+                let path = shipped::in_brackets(path).map_or(*path, Path::new);
+                path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+            }
+            Input::Text { name, .. } => (*name).to_owned(),
+        }
+    }
+}
+
+impl fmt::Debug for Input<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Input").field(&self.file_name()).finish()
+    }
+}
+
+/// What the compiler has found out about an input, whether or not there is anything wrong with it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Analysis {
+    /// The statements without errors.
+    pub ast: Ast,
+    /// Every file that was read.
+    pub files: Vec<PathBuf>,
+    /// The texts, and all that there is to say about them.
+    pub report: Report,
+    /// The interface, resolved and laid out; none if anything is wrong, or if the input declares only types.
+    pub interface: Option<Interface>,
+    /// What generated code calls the input.
+    name: String,
+}
+
+impl Analysis {
+    /// The interface, where there has to be one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Diagnostics`] with everything that is wrong with the input; also if it declares only types.
+    pub fn require_interface(&self) -> Result<&Interface, Error> {
+        self.interface.as_ref().ok_or_else(|| self.nothing())
+    }
+
+    /// Why there is no interface.
+    fn nothing(&self) -> Error {
+        let mut report = self.report.clone();
+        if !report.diagnostics.has_errors() {
+            report.diagnostics.push(crate::no_interface(&self.ast));
+        }
+        Error::Diagnostics(report)
     }
 }
 
@@ -269,8 +332,8 @@ impl Config {
         self
     }
 
-    /// Whether [`check_only`](Self::check_only) also warns of what is right and probably not meant, such as a
-    /// type that nothing uses. `mig check` does, builds do not.
+    /// Whether to warn also of what is right and probably not meant, such as a type that nothing uses. `mig
+    /// check` does, builds do not.
     #[must_use]
     pub fn lints(mut self, lints: bool) -> Self {
         self.lints = lints;
@@ -320,7 +383,45 @@ impl Config {
     pub fn parse<'a>(&self, input: impl Into<Input<'a>>) -> Result<Parsed, Error> {
         let (input, abi) = (input.into(), self.find_abi()?);
         let found = self.find_input(input, abi)?;
-        Ok(self.read(found.as_deref().map_or(input, Input::File), abi, self.find_target(abi)?))
+        let input = match (found.as_deref(), input) {
+            (None, input) => input,
+            (Some(path), Input::Loaded { files, .. }) => Input::Loaded { files, path },
+            (Some(path), _) => Input::File(path),
+        };
+        Ok(self.read(input, abi, self.find_target(abi)?))
+    }
+
+    /// All that the compiler finds out about an input without making Rust of it: for tools that want the tree
+    /// and the interface and what is wrong, of one reading.
+    ///
+    /// What is wrong with the input is no error here: the report has it.
+    ///
+    /// ```
+    /// use mig_codegen::{Config, Input};
+    ///
+    /// let input = Input::Text { name: "clock.defs", text: b"subsystem clock 3100; type t = int; skip" };
+    /// let analysis = Config::new().analysis(input)?;
+    /// assert_eq!(analysis.ast.statements.len(), 2);
+    /// assert!(analysis.interface.is_none());
+    /// assert!(analysis.report.diagnostics.has_errors());
+    /// # Ok::<(), mig_codegen::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for settings that are wrong.
+    pub fn analysis<'a>(&self, input: impl Into<Input<'a>>) -> Result<Analysis, Error> {
+        let (input, abi) = (input.into(), self.find_abi()?);
+        let Parsed { sources, ast, mut diagnostics, mut files, .. } = self.parse(input)?;
+        let interface = crate::checked(&ast, abi, &self.declarations(abi), &mut diagnostics);
+        let interface = interface.filter(|_| !diagnostics.has_errors());
+        if let Some(interface) = interface.as_ref().filter(|_| self.lints) {
+            crate::lints::lint(&ast, &sources, interface, &mut diagnostics);
+        }
+        let interface = interface.map(|interface| interface.with_prefix(&self.prefix));
+        files.retain(|file| !shipped::is_one(file));
+        let report = Report { sources, diagnostics, error_limit: self.error_limit };
+        Ok(Analysis { ast, files, report, name: input.file_name(), interface })
     }
 
     /// The interface of an input, resolved and laid out.
@@ -330,8 +431,11 @@ impl Config {
     /// [`Error::Diagnostics`] with everything that is wrong with the input, [`Error::Config`] for an unknown
     /// ABI.
     pub fn interface<'a>(&self, input: impl Into<Input<'a>>) -> Result<Output<Interface>, Error> {
-        let abi = self.find_abi()?;
-        self.run(input.into(), abi, |parsed| self.analyze(&parsed.ast, abi, &mut parsed.diagnostics))
+        let analysis = self.analysis(input)?;
+        match analysis.interface {
+            Some(value) => Ok(Output { value, files: analysis.files, warnings: analysis.report }),
+            None => Err(analysis.nothing()),
+        }
     }
 
     /// Only checks an input, also one that declares nothing but types.
@@ -340,15 +444,11 @@ impl Config {
     ///
     /// As [`interface`](Self::interface).
     pub fn check_only<'a>(&self, input: impl Into<Input<'a>>) -> Result<Output<()>, Error> {
-        let abi = self.find_abi()?;
-        self.run(input.into(), abi, |parsed| {
-            let interface =
-                crate::checked(&parsed.ast, abi, &self.declarations(abi), &mut parsed.diagnostics);
-            if let Some(interface) = interface.filter(|_| self.lints && !parsed.diagnostics.has_errors()) {
-                crate::lints::lint(&parsed.ast, &parsed.sources, &interface, &mut parsed.diagnostics);
-            }
-            Some(())
-        })
+        let Analysis { files, report, .. } = self.analysis(input)?;
+        match report.diagnostics.has_errors() {
+            true => Err(Error::Diagnostics(report)),
+            false => Ok(Output { value: (), files, warnings: report }),
+        }
     }
 
     /// The generated items as tokens.
@@ -357,7 +457,8 @@ impl Config {
     ///
     /// As [`interface`](Self::interface); also for what is not generated yet.
     pub fn tokens<'a>(&self, input: impl Into<Input<'a>>) -> Result<Output<TokenStream>, Error> {
-        Ok(self.items(input.into())?.map(|items| items.into_iter().collect()))
+        let options = self.rust_options()?;
+        Ok(self.items(&self.analysis(input)?, &options)?.map(|items| items.into_iter().collect()))
     }
 
     /// The generated code as text.
@@ -366,52 +467,35 @@ impl Config {
     ///
     /// As [`tokens`](Self::tokens).
     pub fn text<'a>(&self, input: impl Into<Input<'a>>) -> Result<Output<String>, Error> {
-        let input = input.into();
-        let banner = self.banner(input)?;
-        Ok(self.items(input)?.map(|items| banner + &rust::print(items)))
+        // What is wrong with the settings is told without reading anything.
+        self.rust_options()?;
+        self.text_of(&self.analysis(input)?)
     }
 
-    fn items(&self, input: Input<'_>) -> Result<Output<Vec<TokenStream>>, Error> {
-        let abi = self.find_abi()?;
-        let options = self.rust_options()?;
-        self.run(input, abi, |parsed| {
-            let Parsed { ast, diagnostics, .. } = parsed;
-            let interface = self.analyze(ast, abi, diagnostics)?;
-            self.check_extern_types(ast, &interface, diagnostics);
-            rust::generate(&interface, &options, diagnostics)
-        })
+    /// The same of an input that has been read already, by these settings but for those of the generated
+    /// code.
+    ///
+    /// # Errors
+    ///
+    /// As [`tokens`](Self::tokens).
+    pub fn text_of(&self, analysis: &Analysis) -> Result<Output<String>, Error> {
+        let banner = self.banner(&analysis.name)?;
+        Ok(self.items(analysis, &self.rust_options()?)?.map(|items| banner + &rust::print(items)))
     }
 
-    /// Reads an input and makes something of it; its diagnostics decide whether there is a result.
-    fn run<T>(
-        &self,
-        input: Input<'_>,
-        abi: &'static Abi,
-        make: impl FnOnce(&mut Parsed) -> Option<T>,
-    ) -> Result<Output<T>, Error> {
-        let found = self.find_input(input, abi)?;
-        let input = found.as_deref().map_or(input, Input::File);
-        let mut parsed = self.read(input, abi, self.find_target(abi)?);
-        let value = make(&mut parsed);
-        let Parsed { sources, diagnostics, mut files, .. } = parsed;
-        let report = Report { sources, diagnostics, error_limit: self.error_limit };
-        match value.filter(|_| !report.diagnostics.has_errors()) {
-            Some(value) => {
-                files.retain(|file| !shipped::is_one(file));
-                Ok(Output { value, files, warnings: report })
-            }
-            None => Err(Error::Diagnostics(report)),
+    fn items(&self, analysis: &Analysis, options: &rust::Options) -> Result<Output<Vec<TokenStream>>, Error> {
+        let interface = analysis.require_interface()?;
+        let Analysis { ast, files, mut report, .. } = analysis.clone();
+        self.check_extern_types(&ast, interface, &mut report.diagnostics);
+        match rust::generate(interface, options, &mut report.diagnostics) {
+            Some(value) if !report.diagnostics.has_errors() => Ok(Output { value, files, warnings: report }),
+            _ => Err(Error::Diagnostics(report)),
         }
-    }
-
-    fn analyze(&self, ast: &Ast, abi: &'static Abi, diagnostics: &mut Diagnostics) -> Option<Interface> {
-        let interface = analyze(ast, abi, &self.declarations(abi), diagnostics)?;
-        Some(interface.with_prefix(&self.prefix))
     }
 
     /// The file that a name in angle brackets stands for: the first one on the include path.
     fn find_input(&self, input: Input<'_>, abi: &Abi) -> Result<Option<PathBuf>, Error> {
-        let Input::File(path) = input else { return Ok(None) };
+        let (Input::File(path) | Input::Loaded { path, .. }) = input else { return Ok(None) };
         let Some(name) = shipped::in_brackets(path) else { return Ok(None) };
         let in_folder = self.include_dirs.iter().map(|folder| folder.join(name)).find(|file| file.is_file());
         let at_hand = || {
@@ -456,6 +540,7 @@ impl Config {
                 let inline = Inline { name: Path::new(name), text };
                 mig_parser::parse(&options, &WithShipped(&inline), name)
             }
+            Input::Loaded { files, path } => mig_parser::parse(&options, &WithShipped(files), path),
             Input::Memory { files, path } => mig_parser::parse(&options, files, path),
         }
     }
@@ -541,14 +626,7 @@ impl Config {
     }
 
     /// The first line of the output: what it was made of, and how.
-    fn banner(&self, input: Input<'_>) -> Result<String, Error> {
-        let file = match input {
-            Input::File(path) | Input::Memory { path, .. } => {
-                let path = shipped::in_brackets(path).map_or(path, Path::new);
-                path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-            }
-            Input::Text { name, .. } => name.to_owned(),
-        };
+    fn banner(&self, file: &str) -> Result<String, Error> {
         let mut how = format!("abi {}", self.abi.as_deref().unwrap_or(self.find_abi()?.name()));
         for (option, value) in
             [("arch", self.arch.as_deref()), ("prefix", Some(&*self.prefix).filter(|p| !p.is_empty()))]

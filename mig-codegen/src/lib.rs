@@ -165,11 +165,11 @@ pub mod doc {
 }
 
 use mig_parser::ast::Ast;
-use mig_parser::diagnostics::Diagnostics;
+use mig_parser::diagnostics::{Diagnostic, Diagnostics};
 use mig_parser::source::Span;
 
 use crate::abi::Abi;
-pub use crate::config::{Config, Input, Output};
+pub use crate::config::{Analysis, Config, Input, Output};
 pub use crate::error::{Error, Report};
 #[cfg(feature = "json")]
 pub use crate::json::error_json;
@@ -205,18 +205,17 @@ pub fn analyze(
     elsewhere: &dyn Declarations,
     diagnostics: &mut Diagnostics,
 ) -> Option<Interface> {
-    let mut resolved = resolve::resolve(ast, abi, elsewhere, diagnostics);
-    diagnostics.blame_missing_file(codes::UNKNOWN_TYPE);
-    match &mut resolved {
-        // What could be resolved is laid out even if the rest is wrong: all errors come in one run.
-        Some(interface) => layout::lay_out(interface, diagnostics),
-        None if !diagnostics.has_errors() => {
-            let span = ast.statements.first().map_or(Span::default(), |first| first.span);
-            diagnostics.push(resolve::no_subsystem(span, "nothing to generate"));
-        }
-        _ => {}
+    let resolved = checked(ast, abi, elsewhere, diagnostics);
+    if resolved.is_none() && !diagnostics.has_errors() {
+        diagnostics.push(no_interface(ast));
     }
     resolved.filter(|_| !diagnostics.has_errors())
+}
+
+/// That a file has no interface, as far as its statements are right.
+fn no_interface(ast: &Ast) -> Diagnostic {
+    let span = ast.statements.first().map_or(Span::default(), |first| first.span);
+    resolve::no_subsystem(span, "nothing to generate")
 }
 
 /// Finds everything that is wrong with a file, also one that only declares types.
@@ -234,6 +233,7 @@ fn checked(
     let mut resolved = resolve::resolve(ast, abi, elsewhere, diagnostics);
     diagnostics.blame_missing_file(codes::UNKNOWN_TYPE);
     if let Some(interface) = &mut resolved {
+        // What could be resolved is laid out even if the rest is wrong: all errors come in one run.
         layout::lay_out(interface, diagnostics);
     }
     resolved

@@ -56,7 +56,7 @@ use diagnostics::Diagnostics;
 use source::SourceMap;
 
 pub use format::{Unformatted, format, unpreprocessed};
-pub use loader::{FileSystem, Loader, Memory};
+pub use loader::{Cached, FileSystem, Loader, Memory};
 pub use options::{MacroOption, Options};
 
 /// All that is known about a file after parsing.
@@ -89,6 +89,38 @@ pub fn preprocessed(options: &Options, loader: &dyn Loader, path: impl AsRef<Pat
     let mut output = preprocess::preprocess(options, loader, path.as_ref());
     output.diagnostics.sort(&output.sources);
     (preprocess::spelled(&output), output.diagnostics.render(&output.sources, false))
+}
+
+/// The words of the language, of all dialects, in their usual spelling.
+pub fn keywords() -> impl Iterator<Item = &'static str> {
+    keyword::Keyword::all().map(keyword::Keyword::text)
+}
+
+/// The names and words of a text with the bytes where they begin, but for those in comments and quotes; those
+/// of directives and under a condition that is false are among them. None of a text that is too large to be
+/// an interface.
+///
+/// ```
+/// let text = "type a /* b */ = c; // d";
+/// assert_eq!(mig_parser::words(text), [(0, "type"), (5, "a"), (17, "c")]);
+/// ```
+pub fn words(text: &str) -> Vec<(usize, &str)> {
+    if text.len() > limits::TEXT {
+        return Vec::new();
+    }
+    let (mut lexer, mut names) = (lexer::Lexer::new(text.into(), 0), token::Names::new());
+    let mut words = Vec::new();
+    loop {
+        let token = lexer.next(&mut names);
+        match token.kind {
+            token::Kind::End => return words,
+            token::Kind::Ident => {
+                let (start, end) = (token.span.start as usize, token.span.end as usize);
+                words.push((start, &text[start..end]));
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Reads the file at `path` and all that it includes.

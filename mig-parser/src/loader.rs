@@ -1,9 +1,10 @@
 //! Where the texts come from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::limits;
 
@@ -13,7 +14,7 @@ pub trait Loader {
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::NotFound`] and a folder let the search go on in the next folder; anything else ends
+    /// [`ErrorKind::NotFound`] and a folder let the search go on in the next folder; anything else ends
     /// it.
     fn load(&self, path: &Path) -> io::Result<Vec<u8>>;
 
@@ -32,7 +33,7 @@ impl Loader for FileSystem {
         let file = File::open(path)?;
         let metadata = file.metadata()?;
         if metadata.is_dir() {
-            return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder"));
+            return Err(io::Error::new(ErrorKind::IsADirectory, "it is a folder"));
         }
         // `take` hides the size from `read_to_end`, which would begin with 32 bytes.
         let size = metadata.len().min(limits::TEXT as u64) as usize;
@@ -44,6 +45,91 @@ impl Loader for FileSystem {
 
     fn identity(&self, path: &Path) -> PathBuf {
         path.canonicalize().unwrap_or_else(|_| path.to_owned())
+    }
+}
+
+/// Another loader's files, each read once: for many inputs that include the same files. Threads may share it.
+///
+/// ```
+/// use mig_parser::{Cached, Loader as _, Memory};
+///
+/// let files = Cached::new(Memory::new().file("a.defs", "skip;"));
+/// assert_eq!(files.load("a.defs".as_ref())?, files.load("a.defs".as_ref())?);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct Cached<L> {
+    files: L,
+    known: Mutex<Known>,
+}
+
+/// What a [`Cached`] has been asked for.
+#[derive(Debug, Default)]
+struct Known {
+    /// The bytes of each file, or that it is not there.
+    read: HashMap<PathBuf, Option<Arc<[u8]>>>,
+    identities: HashMap<PathBuf, PathBuf>,
+    /// How many bytes all of them have.
+    bytes: usize,
+}
+
+impl Known {
+    /// Keeps no more bytes than these, whatever is read.
+    const MOST: usize = 1 << 27;
+
+    /// Whether this many bytes may be kept; then they count.
+    fn has_room(&mut self, size: usize) -> bool {
+        let has_room = self.bytes + size <= Self::MOST;
+        self.bytes += if has_room { size } else { 0 };
+        has_room
+    }
+}
+
+impl<L: Loader> Cached<L> {
+    /// Nothing has been read yet.
+    pub fn new(files: L) -> Self {
+        Cached { files, known: Mutex::default() }
+    }
+
+    fn known<T>(&self, ask: impl FnOnce(&mut Known) -> T) -> T {
+        // What a thread that panicked has left is whole: each change is one call.
+        ask(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl<L: Loader> Loader for Cached<L> {
+    fn load(&self, path: &Path) -> io::Result<Vec<u8>> {
+        if let Some(known) = self.known(|known| known.read.get(path).cloned()) {
+            return known.map(|bytes| bytes.to_vec()).ok_or_else(|| ErrorKind::NotFound.into());
+        }
+        // Read without the lock: other threads want other files.
+        let loaded = self.files.load(path);
+        let found = match &loaded {
+            Ok(bytes) => Some(Arc::from(&bytes[..])),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(_) => return loaded,
+        };
+        let size = path.as_os_str().len() + found.as_ref().map_or(0, |bytes: &Arc<[u8]>| bytes.len());
+        self.known(|known| {
+            if known.has_room(size) {
+                known.read.insert(path.to_owned(), found);
+            }
+        });
+        loaded
+    }
+
+    fn identity(&self, path: &Path) -> PathBuf {
+        if let Some(known) = self.known(|known| known.identities.get(path).cloned()) {
+            return known;
+        }
+        let identity = self.files.identity(path);
+        let size = path.as_os_str().len() + identity.as_os_str().len();
+        self.known(|known| {
+            if known.has_room(size) {
+                known.identities.insert(path.to_owned(), identity.clone());
+            }
+        });
+        identity
     }
 }
 
@@ -77,6 +163,57 @@ impl Memory {
 
 impl Loader for Memory {
     fn load(&self, path: &Path) -> io::Result<Vec<u8>> {
-        self.files.get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.files.get(path).cloned().ok_or_else(|| ErrorKind::NotFound.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// Counts what it is asked for.
+    #[derive(Default)]
+    struct Counting(AtomicUsize);
+
+    impl Loader for Counting {
+        fn load(&self, path: &Path) -> io::Result<Vec<u8>> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            match path.to_str() {
+                Some("there") => Ok(b"skip;".to_vec()),
+                Some("missing") => Err(ErrorKind::NotFound.into()),
+                Some("large") => Ok(vec![b' '; Known::MOST]),
+                _ => Err(io::Error::other("broken")),
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_is_read_once_and_looked_for_once() {
+        let files = Cached::new(Counting::default());
+        for _ in 0..3 {
+            assert_eq!(files.load("there".as_ref()).unwrap(), b"skip;");
+            assert_eq!(files.load("missing".as_ref()).unwrap_err().kind(), ErrorKind::NotFound);
+        }
+        assert_eq!(files.files.0.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn an_error_may_be_gone_the_next_time_and_is_told_as_it_was() {
+        let files = Cached::new(Counting::default());
+        for _ in 0..2 {
+            assert_eq!(files.load("other".as_ref()).unwrap_err().to_string(), "broken");
+        }
+        assert_eq!(files.files.0.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded() {
+        let files = Cached::new(Counting::default());
+        for _ in 0..2 {
+            assert_eq!(files.load("large".as_ref()).unwrap().len(), Known::MOST);
+        }
+        assert_eq!(files.files.0.load(Ordering::Relaxed), 2);
     }
 }

@@ -1,107 +1,79 @@
 //! A file that is open in an editor, and what there is to say about it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::Path;
 
 use mig_codegen::doc::{comment, describe, messages, type_text};
 use mig_codegen::model::{Interface, Routine, Type};
-use mig_codegen::{Config, Error, Input, Report};
-use mig_parser::Parsed;
+use mig_codegen::{Analysis, Config, Input, Report};
 use mig_parser::ast::{Ident, Statement, StatementKind};
 use mig_parser::diagnostics::{Diagnostic, Severity};
-use mig_parser::source::Span;
+use mig_parser::source::{SourceMap, Span};
+use mig_parser::{Loader as _, keywords, words};
 use serde_json::{Value, json};
 
+use super::buffers::Buffers;
 use super::text;
 
 /// What an editor has in its buffer, with what the compiler has found in it.
 pub(super) struct Document {
     name: String,
     text: String,
-    parsed: Option<Parsed>,
-    /// Of the last text that had no errors.
-    interface: Option<Interface>,
-    /// The files of which something has been told.
-    told: BTreeSet<String>,
+    analysis: Option<Analysis>,
+    /// Of an earlier text without errors, if this one has some.
+    earlier: Option<Interface>,
+    /// What there is to tell of each file, the buffer or one that it includes.
+    told: BTreeMap<String, Vec<Value>>,
 }
-
-/// Words with which statements and arguments begin.
-const WORDS: &[&str] = &[
-    "subsystem",
-    "type",
-    "routine",
-    "simpleroutine",
-    "skip",
-    "import",
-    "uimport",
-    "simport",
-    "serverprefix",
-    "userprefix",
-    "serverdemux",
-    "waittime",
-    "nowaittime",
-    "msgoption",
-    "in",
-    "out",
-    "inout",
-    "requestport",
-    "replyport",
-    "sreplyport",
-    "array",
-    "struct",
-    "of",
-    "c_string",
-    "polymorphic",
-    "intran",
-    "outtran",
-    "destructor",
-    "ctype",
-    "cusertype",
-    "cservertype",
-    "dealloc",
-    "notdealloc",
-    "islong",
-    "isnotlong",
-    "servercopy",
-    "countinout",
-    "samecount",
-];
 
 impl Document {
     pub(super) fn new(path: &Path) -> Self {
         let name = path.to_string_lossy().into_owned();
-        Document { name, text: String::new(), parsed: None, interface: None, told: BTreeSet::new() }
+        Document { name, text: String::new(), analysis: None, earlier: None, told: BTreeMap::new() }
     }
 
-    /// Takes a new text. Returns what to tell about each file, the buffer or one that it includes: of those
-    /// that were told of before, too, even if there is nothing any more.
-    pub(super) fn change(&mut self, text: String, config: &Config) -> BTreeMap<String, Vec<Value>> {
-        self.text = text;
-        let input = Input::Text { name: &self.name, text: self.text.as_bytes() };
-        self.parsed = config.parse(input).ok();
-        if let Ok(output) = config.interface(input) {
-            self.interface = Some(output.value);
-        }
-        let report = match config.check_only(input) {
-            Ok(output) => output.warnings,
-            Err(Error::Diagnostics(report)) => report,
-            Err(_) => return BTreeMap::new(),
-        };
-        let mut told = self.nothing();
-        told.entry(text::uri_of(Path::new(&self.name))).or_default();
-        for diagnostic in report.diagnostics.iter() {
-            if let Some((uri, value)) = self.diagnostic(&report, diagnostic) {
+    /// Takes the text that the buffers have of it, and finds out what is wrong with that.
+    pub(super) fn read(&mut self, buffers: &Buffers, config: &Config) {
+        let path = Path::new(&self.name);
+        self.text = buffers.text(path);
+        let analysis = config.analysis(Input::Loaded { files: buffers, path }).ok();
+        let before = std::mem::replace(&mut self.analysis, analysis).and_then(|before| before.interface);
+        self.earlier = before.or(self.earlier.take());
+        let mut told = BTreeMap::from([(text::uri_of(path), Vec::new())]);
+        let report = self.analysis.iter().map(|analysis| &analysis.report);
+        for (report, diagnostic) in
+            report.flat_map(|report| report.diagnostics.iter().map(move |one| (report, one)))
+        {
+            if let Some((uri, value)) = self.diagnostic(report, diagnostic) {
                 told.entry(uri).or_default().push(value);
             }
         }
-        self.told = told.keys().cloned().collect();
-        told
+        self.told = told;
     }
 
-    /// That there is nothing to tell any more of any file.
-    pub(super) fn nothing(&self) -> BTreeMap<String, Vec<Value>> {
-        self.told.iter().map(|uri| (uri.clone(), Vec::new())).collect()
+    /// What there is to tell of each file.
+    pub(super) fn told(&self) -> &BTreeMap<String, Vec<Value>> {
+        &self.told
+    }
+
+    /// Whether the buffer includes a file, or is it.
+    pub(super) fn reads(&self, path: &Path, buffers: &Buffers) -> bool {
+        let wanted = buffers.identity(path);
+        let files = self.analysis.iter().flat_map(|analysis| &analysis.files);
+        Path::new(&self.name) == path || files.into_iter().any(|file| buffers.identity(file) == wanted)
+    }
+
+    /// Of this text, or of the last one without errors.
+    fn interface(&self) -> Option<&Interface> {
+        self.analysis.as_ref().and_then(|analysis| analysis.interface.as_ref()).or(self.earlier.as_ref())
+    }
+
+    fn sources(&self) -> Option<&SourceMap> {
+        self.analysis.as_ref().map(|analysis| &analysis.report.sources)
+    }
+
+    fn statements(&self) -> impl DoubleEndedIterator<Item = &Statement> {
+        self.analysis.iter().flat_map(|analysis| &analysis.ast.statements)
     }
 
     /// The URI of a file that the sources name; a definition that comes with `mig` is in no file.
@@ -142,7 +114,7 @@ impl Document {
     /// What the word at a place is, with the bytes of its messages.
     pub(super) fn hover(&self, position: &Value) -> Option<Value> {
         let (word, offset) = self.word(position)?;
-        let interface = self.interface.as_ref()?;
+        let interface = self.interface()?;
         let routine = interface.routines.iter().find(|routine| routine.name == word);
         let text = match routine {
             Some(routine) => routine_text(routine),
@@ -156,17 +128,17 @@ impl Document {
 
     /// An argument of the routine that a place is in.
     fn argument_text(&self, interface: &Interface, word: &str, offset: usize) -> Option<String> {
-        let parsed = self.parsed.as_ref()?;
+        let sources = self.sources()?;
         let holds = |statement: &&Statement| {
-            let span = parsed.sources.site(statement.span);
+            let span = sources.site(statement.span);
             let (Some(start), Some(end)) =
-                (parsed.sources.offset(span), parsed.sources.offset(Span { start: span.end, end: span.end }))
+                (sources.offset(span), sources.offset(Span { start: span.end, end: span.end }))
             else {
                 return false;
             };
             self.is_here(statement.span) && start <= offset && offset <= end
         };
-        let statement = parsed.ast.statements.iter().find(holds)?;
+        let statement = self.statements().find(holds)?;
         let StatementKind::Routine(declared) = &statement.kind else { return None };
         let routine = interface.routines.iter().find(|routine| routine.name == declared.name.name)?;
         let argument = routine.args.iter().find(|arg| arg.name == word)?;
@@ -176,30 +148,26 @@ impl Document {
 
     /// Whether a span is in the buffer, rather than in what it includes.
     fn is_here(&self, span: Span) -> bool {
-        let place = self.parsed.as_ref().and_then(|parsed| parsed.sources.locate(parsed.sources.site(span)));
+        let place = self.sources().and_then(|sources| sources.locate(sources.site(span)));
         place.is_some_and(|place| place.file == self.name)
     }
 
     /// Where the word at a place is declared.
     pub(super) fn definition(&self, position: &Value) -> Option<Value> {
         let (word, _) = self.word(position)?;
-        let parsed = self.parsed.as_ref()?;
-        let declared = parsed.ast.statements.iter().filter_map(declared);
         // The last one counts, as for the compiler.
-        let name = declared.rev().find(|name| name.name == word)?;
-        let (file, range) = text::range(&parsed.sources, name.span)?;
+        let name = self.statements().filter_map(declared).rev().find(|name| name.name == word)?;
+        let (file, range) = text::range(self.sources()?, name.span)?;
         Some(json!({ "uri": self.uri(file)?, "range": range }))
     }
 
     /// Where the word at a place stands, in the buffer and in the files that it includes.
-    pub(super) fn references(&self, position: &Value) -> Option<Value> {
+    pub(super) fn references(&self, position: &Value, buffers: &Buffers) -> Option<Value> {
         let (word, _) = self.word(position)?;
         let mut found = Vec::new();
-        for path in &self.parsed.as_ref()?.files {
-            let is_here = path.to_str() == Some(&self.name);
-            let text = if is_here { Some(self.text.clone()) } else { fs::read_to_string(path).ok() };
-            let Some(text) = text else { continue };
-            for (at, _) in text::words(&text).into_iter().filter(|(_, other)| *other == word) {
+        for path in &self.analysis.as_ref()?.files {
+            let text = buffers.text(path);
+            for (at, _) in words(&text).into_iter().filter(|(_, other)| *other == word) {
                 let (start, end) = (text::position(&text, at), text::position(&text, at + word.len()));
                 let range = json!({ "start": start, "end": end });
                 found.push(json!({ "uri": text::uri_of(path), "range": range }));
@@ -210,12 +178,12 @@ impl Document {
 
     /// What the buffer declares.
     pub(super) fn symbols(&self) -> Option<Value> {
-        let parsed = self.parsed.as_ref()?;
-        let here = parsed.ast.statements.iter().filter(|statement| self.is_here(statement.span));
+        let sources = self.sources()?;
+        let here = self.statements().filter(|statement| self.is_here(statement.span));
         let symbols = here.filter_map(|statement| {
-            let (_, range) = text::range(&parsed.sources, statement.span)?;
+            let (_, range) = text::range(sources, statement.span)?;
             let name = declared(statement)?;
-            let (_, selection) = text::range(&parsed.sources, name.span)?;
+            let (_, selection) = text::range(sources, name.span)?;
             let kind = match statement.kind {
                 StatementKind::Subsystem(_) => 2,
                 StatementKind::Routine(_) => 12,
@@ -237,16 +205,16 @@ impl Document {
         ))
     }
 
-    /// Types that are declared, and the language's words.
-    pub(super) fn completion(&self) -> Value {
-        let statements = self.parsed.iter().flat_map(|parsed| &parsed.ast.statements);
-        let types = statements.filter_map(|statement| match &statement.kind {
+    /// Types that are declared or built in, and the language's words.
+    pub(super) fn completion(&self, config: &Config) -> Value {
+        let declared = self.statements().filter_map(|statement| match &statement.kind {
             StatementKind::Type(ty) => Some(ty.name.name.as_str()),
             _ => None,
         });
-        let types: BTreeSet<&str> = types.collect();
+        let built_in = config.find_abi().into_iter().flat_map(|abi| abi.built_in).map(|(name, ..)| *name);
+        let types: BTreeSet<&str> = declared.chain(built_in).collect();
         let types = types.into_iter().map(|name| json!({ "label": name, "kind": 22 }));
-        let words = WORDS.iter().map(|word| json!({ "label": word, "kind": 14 }));
+        let words = keywords().map(|word| json!({ "label": word, "kind": 14 }));
         json!(types.chain(words).collect::<Vec<_>>())
     }
 }

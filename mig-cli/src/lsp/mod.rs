@@ -1,16 +1,19 @@
 //! `mig lsp`
 
+mod buffers;
 mod document;
 mod text;
 mod wire;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::{self, BufRead, Write};
+use std::path::Path;
 
 use clap::Args;
 use mig_codegen::Config;
 use serde_json::{Value, json};
 
+use self::buffers::Buffers;
 use self::document::Document;
 use self::wire::Incoming;
 use crate::options::Options;
@@ -43,7 +46,8 @@ impl Lsp {
                 return Err(self.options.failure(&error));
             }
         }
-        let mut server = Server { config, documents: BTreeMap::new(), state: State::New };
+        let (documents, buffers) = (BTreeMap::new(), Buffers::default());
+        let mut server = Server { config, documents, buffers, state: State::New };
         match server.serve(&mut io::stdin().lock(), &mut io::stdout().lock()) {
             Ok(true) => Ok(()),
             Ok(false) => Err(INPUT),
@@ -66,6 +70,7 @@ struct Server {
     config: Config,
     /// By their URIs.
     documents: BTreeMap<String, Document>,
+    buffers: Buffers,
     state: State,
 }
 
@@ -131,10 +136,12 @@ impl Server {
         let answer = match method {
             "textDocument/hover" => document.and_then(|document| document.hover(position)),
             "textDocument/definition" => document.and_then(|document| document.definition(position)),
-            "textDocument/references" => document.and_then(|document| document.references(position)),
+            "textDocument/references" => {
+                document.and_then(|document| document.references(position, &self.buffers))
+            }
             "textDocument/documentSymbol" => document.and_then(Document::symbols),
             "textDocument/formatting" => document.and_then(Document::formatting),
-            "textDocument/completion" => document.map(Document::completion),
+            "textDocument/completion" => document.map(|document| document.completion(&self.config)),
             _ => return Err((METHOD_NOT_FOUND, "not known here")),
         };
         Ok(answer.unwrap_or(Value::Null))
@@ -153,13 +160,38 @@ impl Server {
             "textDocument/didOpen" => params["textDocument"]["text"].as_str(),
             "textDocument/didChange" => last.and_then(Value::as_str),
             "textDocument/didClose" => {
-                return self.documents.remove(uri).map_or(BTreeMap::new(), |document| document.nothing());
+                self.buffers.close(&path);
+                let closed = self.documents.remove(uri);
+                return self.told_of(
+                    closed.iter().flat_map(|closed| closed.told().keys().cloned()).collect(),
+                    &path,
+                );
             }
             _ => None,
         };
         let Some(text) = text else { return BTreeMap::new() };
-        let document = self.documents.entry(uri.to_owned()).or_insert_with(|| Document::new(&path));
-        document.change(text.to_owned(), &self.config)
+        self.buffers.open(&path, text.to_owned());
+        self.documents.entry(uri.to_owned()).or_insert_with(|| Document::new(&path));
+        self.told_of(BTreeSet::new(), &path)
+    }
+
+    /// Reads again what depends on a file. Returns what to tell of these files, and of each that was told of
+    /// before or is now, even if there is nothing any more: whatever any buffer says.
+    fn told_of(&mut self, mut files: BTreeSet<String>, changed: &Path) -> BTreeMap<String, Vec<Value>> {
+        for document in self.documents.values_mut() {
+            if document.reads(changed, &self.buffers) {
+                files.extend(document.told().keys().cloned());
+                document.read(&self.buffers, &self.config);
+                files.extend(document.told().keys().cloned());
+            }
+        }
+        let about = |uri: &String| {
+            let all = self.documents.values().filter_map(|document| document.told().get(uri)).flatten();
+            // Two buffers that include a file say the same of it.
+            let mut said = HashSet::new();
+            all.filter(|one| said.insert(one.to_string())).cloned().collect::<Vec<_>>()
+        };
+        files.iter().map(|uri| (uri.clone(), about(uri))).collect()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use mig_parser::source::{SourceMap, Span};
+use mig_parser::words;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::{Value, json};
 
@@ -66,29 +67,6 @@ pub(super) fn range(sources: &SourceMap, span: Span) -> Option<(&str, Value)> {
     Some((sources.locate(span)?.file, json!({ "start": place(span)?, "end": end })))
 }
 
-/// The words of a text with the bytes where they begin, but for those in comments and quotes.
-pub(super) fn words(text: &str) -> Vec<(usize, &str)> {
-    let is_word = |c: char| c.is_alphanumeric() || c == '_';
-    let mut words = Vec::new();
-    let mut at = 0;
-    while let Some(c) = text[at..].chars().next() {
-        let rest = &text[at..];
-        let len = match c {
-            '/' if rest.starts_with("/*") => rest[2..].find("*/").map_or(rest.len(), |end| end + 4),
-            '/' if rest.starts_with("//") => rest.find('\n').unwrap_or(rest.len()),
-            '"' => rest[1..].find(['"', '\n']).map_or(rest.len(), |end| end + 2),
-            c if is_word(c) => {
-                let len = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
-                words.push((at, &rest[..len]));
-                len
-            }
-            c => c.len_utf8(),
-        };
-        at += len;
-    }
-    words
-}
-
 /// The word at a byte.
 pub(super) fn word_at(text: &str, offset: usize) -> Option<&str> {
     let holds = |(at, word): &(usize, &str)| *at <= offset && offset <= at + word.len();
@@ -109,12 +87,6 @@ mod tests {
         assert_eq!(offset(text, &json!({ "line": 0, "character": 99 })), 1);
         // Within a pair: before it.
         assert_eq!(offset(text, &json!({ "line": 1, "character": 1 })), 2);
-    }
-
-    #[test]
-    fn words_are_not_those_of_comments() {
-        let text = "a /* b */ \"c\" d // e\n f /* g";
-        assert_eq!(words(text).into_iter().map(|(_, word)| word).collect::<String>(), "adf");
     }
 
     #[test]
