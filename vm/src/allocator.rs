@@ -6,7 +6,7 @@ use std::ptr::{self, NonNull};
 use allocator_api2::alloc::{AllocError, Allocator};
 
 use crate::Vm;
-use crate::space::PAGE;
+use crate::space::{PAGE, Space};
 
 /// Memory that is paged, for collections that are large: each allocation is [anonymous memory](Vm::allocate)
 /// of its own, in whole pages. It needs a default manager; without, or where the alignment is more than a
@@ -56,7 +56,7 @@ unsafe impl Allocator for Vm {
         let len = layout.size().checked_next_multiple_of(PAGE).ok_or(AllocError)?;
         crate::check_range(0, len).map_err(|_| AllocError)?;
         // The core has it until it is removed.
-        let object = self.0.core.allocate(len).map_err(|_| AllocError)?;
+        let object = self.0.core.allocate(|| Space::new(len, true)).map_err(|_| AllocError)?;
         Ok(NonNull::slice_from_raw_parts(object.space.pointer(), len))
     }
 

@@ -18,6 +18,7 @@ use mig_runtime::kernel::local::Local;
 use mig_runtime::platform::Holding;
 use mig_runtime::{Name, PortSet, SendRight};
 
+use crate::latency::Recorder;
 use crate::objects::{NotSent, Object, Ports};
 use crate::pages::{ObjectId, Pages};
 use crate::space::{PAGE, Space};
@@ -46,6 +47,7 @@ pub(crate) struct Core {
     pub(crate) patience: Duration,
     pub(crate) start: Instant,
     pub(crate) counts: Counts,
+    pub(crate) latencies: Recorder,
 }
 
 #[derive(Default)]
@@ -115,6 +117,7 @@ impl Core {
             patience: limits.patience,
             start: Instant::now(),
             counts: Counts::default(),
+            latencies: Recorder::default(),
             kernel,
             task,
         })

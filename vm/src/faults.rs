@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mach_defs::gnu::memory_object;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -60,8 +60,10 @@ impl Core {
                 return;
             }
             while let Ok(Some(address)) = self.uffd.next_fault() {
-                if self.fault(address) == Outcome::Blocked {
-                    again.push(address);
+                let start = Instant::now();
+                match self.fault(address) {
+                    Outcome::Blocked => again.push(address),
+                    _ => self.latencies.record(start.elapsed()),
                 }
             }
             self.look_after(&mut again);

@@ -83,8 +83,10 @@
 #[cfg(feature = "allocator-api2")]
 mod allocator;
 mod core;
+mod discard;
 mod evict;
 mod faults;
+mod latency;
 mod managers;
 mod objects;
 mod pages;
@@ -93,8 +95,9 @@ mod space;
 mod uffd;
 
 use std::fmt;
-use std::ops::{Deref, DerefMut};
+use std::ops::{Deref, DerefMut, Range};
 use std::os::fd::OwnedFd;
+use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -107,7 +110,8 @@ use rustix::event::{EventfdFlags, eventfd};
 
 use crate::core::{Core, Task};
 use crate::objects::Object;
-use space::PAGE;
+pub use latency::Latencies;
+use space::{PAGE, Space};
 use uffd::Unusable;
 
 /// What a [`Vm`] may use, and how long it waits.
@@ -324,7 +328,25 @@ impl Vm {
     /// [`VmError::BadRange`], [`VmError::NoManager`]; or a call failed.
     pub fn allocate(&self, len: usize) -> Result<Memory, VmError> {
         check_range(0, len)?;
-        let object = self.0.core.allocate(len)?;
+        let object = self.0.core.allocate(|| Space::new(len, true))?;
+        Ok(Memory(Mapping { running: self.0.clone(), object }))
+    }
+
+    /// The same at addresses that the caller has reserved, as by mapping them without access. They are
+    /// reserved again, in that way, when the memory is dropped.
+    ///
+    /// # Errors
+    ///
+    /// As [`allocate`](Self::allocate).
+    ///
+    /// # Safety
+    ///
+    /// `start` is a multiple of a page, nobody uses what is mapped in the `len` bytes from there, and the
+    /// caller keeps these addresses as long as the memory lives.
+    pub unsafe fn allocate_at(&self, start: NonNull<u8>, len: usize) -> Result<Memory, VmError> {
+        check_range(start.addr().get() as u64, len)?;
+        // SAFETY: the caller's promise.
+        let object = self.0.core.allocate(|| unsafe { Space::at_address(start, len) })?;
         Ok(Memory(Mapping { running: self.0.clone(), object }))
     }
 
@@ -351,6 +373,11 @@ impl Vm {
     /// What has been done so far.
     pub fn statistics(&self) -> Statistics {
         self.0.core.statistics()
+    }
+
+    /// How long page faults took that a thread of this served.
+    pub fn latencies(&self) -> Latencies {
+        self.0.core.latencies.read()
     }
 }
 
@@ -425,6 +452,25 @@ impl fmt::Debug for Mapping {
 /// Memory that can be written: anonymous, or a memory object that was mapped for it.
 #[derive(Debug)]
 pub struct Memory(Mapping);
+
+impl Memory {
+    /// Makes these bytes of anonymous memory zeros that take no room, neither here nor with the manager.
+    ///
+    /// # Errors
+    ///
+    /// [`VmError::BadRange`] if they are not whole pages of the memory, or if the memory has a manager of its
+    /// own.
+    pub fn discard(&mut self, bytes: Range<usize>) -> Result<(), VmError> {
+        let Mapping { running, object } = &self.0;
+        let len = bytes.end.checked_sub(bytes.start).ok_or(VmError::BadRange)?;
+        check_range(bytes.start as u64, len)?;
+        if bytes.end > object.space.len() || object.external {
+            return Err(VmError::BadRange);
+        }
+        running.core.discard(object, bytes.start / PAGE..bytes.end / PAGE);
+        Ok(())
+    }
+}
 
 impl Deref for Memory {
     type Target = [u8];

@@ -9,6 +9,7 @@ use mig_runtime::kernel::NoWait;
 use mig_runtime::kernel::local::Local;
 use mig_runtime::platform::Holding;
 use mig_runtime::{AnyRight, CallError, KernReturn, PortSet, ReceiveRight, SendRight};
+use rustix::io;
 
 use crate::VmError;
 use crate::core::{Core, Task, lock};
@@ -92,11 +93,11 @@ impl Object {
 
 impl Core {
     /// Anonymous memory, which gets a manager when the first of its pages has to go.
-    pub(crate) fn allocate(&self, len: usize) -> Result<Arc<Object>, VmError> {
+    pub(crate) fn allocate(&self, space: impl FnOnce() -> io::Result<Space>) -> Result<Arc<Object>, VmError> {
         if !lock(&self.manager).name().is_valid() {
             return Err(VmError::NoManager);
         }
-        self.add(Space::new(len, true)?, true, 0, None)
+        self.add(space()?, true, 0, None)
     }
 
     /// Memory that a manager has already.

@@ -6,7 +6,7 @@
 //! waits: where there is no room the answer is [`NoRoom`](Fault::NoRoom), and the thread that wants the page
 //! asks again.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 /// Pages that managers could not keep and have given back may be this many more than there should be. Room is
 /// made for each of them, so that this is reached only where no other page can leave.
@@ -108,10 +108,19 @@ pub(crate) enum Arrival {
 }
 
 /// A page that has to go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Victim {
     pub(crate) object: ObjectId,
     pub(crate) page: usize,
+}
+
+/// A page whose content nobody wants any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Discarded {
+    pub(crate) page: usize,
+    pub(crate) is_resident: bool,
+    /// Its manager has some content of it.
+    pub(crate) is_stored: bool,
 }
 
 /// What to do with the content of a page that has been taken away.
@@ -278,6 +287,20 @@ impl Pages {
         let Some((_, page)) = self.object_and_page(object, index) else { return };
         page.state = State::Resident;
         self.queue.push_back(Victim { object, page: index });
+        if self.queue.len() > 2 * (self.limit + OVERDRAFT) {
+            self.forget_those_that_left();
+        }
+    }
+
+    /// Pages that left without having been victims are in the queue still, and again if they came back.
+    fn forget_those_that_left(&mut self) {
+        let mut seen = HashSet::new();
+        let mut queue = std::mem::take(&mut self.queue);
+        queue.retain(|next| {
+            let page = self.objects.get(&next.object).and_then(|object| object.pages.get(next.page));
+            page.is_some_and(|page| page.state == State::Resident) && seen.insert(*next)
+        });
+        self.queue = queue;
     }
 
     /// Pages to be taken away, at most this many: those that have been here longest, except where a manager
@@ -314,6 +337,35 @@ impl Pages {
         let taken: Vec<Victim> = resident.take(most).map(|page| Victim { object: id, page }).collect();
         taken.iter().for_each(|victim| object.pages[victim.page].state = State::Leaving);
         taken
+    }
+
+    /// The pages of a range whose content nobody wants any more, to be taken away. They are leaving from now
+    /// on. False if others are on their way at present, and must be asked for again.
+    pub(crate) fn discard(&mut self, id: ObjectId, range: std::ops::Range<usize>) -> (Vec<Discarded>, bool) {
+        let Some(object) = self.objects.get_mut(&id) else { return (Vec::new(), true) };
+        let end = range.end.min(object.pages.len());
+        let (mut discarded, mut all) = (Vec::new(), true);
+        for index in range.start.min(end)..end {
+            let page = &mut object.pages[index];
+            let is_resident = match page.state {
+                State::Untouched => continue,
+                State::Requested { .. } | State::Placing | State::Leaving => {
+                    all = false;
+                    continue;
+                }
+                state => state == State::Resident,
+            };
+            page.state = State::Leaving;
+            discarded.push(Discarded { page: index, is_resident, is_stored: page.content.is_some() });
+        }
+        (discarded, all)
+    }
+
+    /// A page is as if nobody had touched it.
+    pub(crate) fn discarded(&mut self, id: ObjectId, discarded: &Discarded) {
+        let Some((_, page)) = self.object_and_page(id, discarded.page) else { return };
+        *page = Page { state: State::Untouched, content: None, precious: false };
+        self.used -= usize::from(discarded.is_resident);
     }
 
     /// A page has been taken away; this is the hash of what was in it.

@@ -13,6 +13,8 @@ pub(crate) const PAGE: usize = 4096;
 pub(crate) struct Space {
     start: NonNull<u8>,
     len: usize,
+    /// Somebody else has the addresses, with or without memory.
+    reserved: bool,
 }
 
 // SAFETY: it is an address and a length; whoever makes references of them answers for those.
@@ -30,7 +32,24 @@ impl Space {
         // SAFETY: it has just been mapped, and advice does not change what is in it.
         let small = unsafe { mm::madvise(start, len, Advice::LinuxNoHugepage) };
         let start = NonNull::new(start.cast()).ok_or(io::Errno::NOMEM)?;
-        let space = Self { start, len };
+        let space = Self { start, len, reserved: false };
+        small.map(|()| space)
+    }
+
+    /// The same at addresses that the caller has reserved. They are so again, without access, when this is
+    /// dropped.
+    ///
+    /// # Safety
+    ///
+    /// Nobody uses what is mapped there, and the caller keeps the addresses as long as this lives.
+    pub(crate) unsafe fn at_address(start: NonNull<u8>, len: usize) -> io::Result<Self> {
+        let access = ProtFlags::READ | ProtFlags::WRITE;
+        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED;
+        // SAFETY: the caller's promise.
+        unsafe { mm::mmap_anonymous(start.as_ptr().cast(), len, access, flags) }?;
+        let space = Self { start, len, reserved: true };
+        // SAFETY: it has just been mapped, and advice does not change what is in it.
+        let small = unsafe { mm::madvise(start.as_ptr().cast(), len, Advice::LinuxNoHugepage) };
         small.map(|()| space)
     }
 
@@ -87,7 +106,15 @@ impl Space {
 
 impl Drop for Space {
     fn drop(&mut self) {
-        // SAFETY: it was mapped by `new`, and nobody refers to it any more.
-        let _ = unsafe { mm::munmap(self.start.as_ptr().cast(), self.len) };
+        let start = self.start.as_ptr().cast();
+        if self.reserved {
+            let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED;
+            // SAFETY: in one step, so that nobody else gets the addresses; nobody refers to the memory any
+            // more.
+            let _ = unsafe { mm::mmap_anonymous(start, self.len, ProtFlags::empty(), flags) };
+        } else {
+            // SAFETY: it was mapped by `new`, and nobody refers to it any more.
+            let _ = unsafe { mm::munmap(start, self.len) };
+        }
     }
 }

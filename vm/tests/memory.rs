@@ -115,3 +115,31 @@ fn memory_without_a_manager_is_refused() {
     let small = Limits { resident: 1000, ..Limits::default() };
     assert!(matches!(Vm::new(&host, small), Err(VmError::LimitTooSmall(1000))));
 }
+
+/// What is discarded is zeros, here and with the manager, and takes no room.
+#[test]
+fn discarded_memory_is_zeros_and_takes_no_room() {
+    paged(64, |vm, service| {
+        let mut memory = vm.allocate(400 * PAGE).unwrap();
+        memory.chunks_exact_mut(PAGE).enumerate().for_each(|(number, page)| stamp(page, number as u64));
+        // Some are resident and some are stored, some are both.
+        assert!(memory[50 * PAGE..90 * PAGE].iter().any(|byte| *byte != 0));
+        memory.discard(0..100 * PAGE).unwrap();
+        memory.discard(200 * PAGE..400 * PAGE).unwrap();
+        for (number, page) in memory.chunks_exact(PAGE).enumerate() {
+            let mut expected = [0; PAGE];
+            if (100..200).contains(&number) {
+                stamp(&mut expected, number as u64);
+            }
+            assert!(page == expected, "page {number}");
+        }
+        memory.discard(0..400 * PAGE).unwrap();
+        assert_eq!(vm.statistics().resident, 0);
+        while service.pager().space().used() != 0 {
+            thread::yield_now();
+        }
+        for range in [0..1, 0..401 * PAGE, PAGE..PAGE] {
+            assert_eq!(memory.discard(range), Err(mach_vm::VmError::BadRange));
+        }
+    });
+}

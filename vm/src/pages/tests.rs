@@ -27,6 +27,8 @@ enum Step {
     Evict(usize, bool),
     /// Those that were taken away are said to be gone.
     Finish,
+    /// Nobody wants the content of some anonymous pages any more.
+    Discard(usize, usize),
     /// The manager goes.
     Bury,
 }
@@ -39,6 +41,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..PAGES, any::<bool>()).prop_map(|(page, precious)| Step::Unasked(page, precious)),
         5 => (1..5_usize, prop::bool::weighted(0.8)).prop_map(|(count, room)| Step::Evict(count, room)),
         5 => Just(Step::Finish),
+        1 => (0..PAGES, 1..5_usize).prop_map(|(page, count)| Step::Discard(page, count)),
         1 => Just(Step::Bury),
     ]
 }
@@ -47,6 +50,7 @@ fn step() -> impl Strategy<Value = Step> {
 struct Model {
     pages: Pages,
     id: ObjectId,
+    external: bool,
     /// What is in the frames.
     memory: HashMap<usize, u64>,
     /// What the manager has.
@@ -71,7 +75,7 @@ impl Model {
         };
         let truth = store.clone();
         let (memory, requests, leaving) = Default::default();
-        Self { pages, id, memory, store, truth, requests, leaving, buried: false, now: 0 }
+        Self { pages, id, external, memory, store, truth, requests, leaving, buried: false, now: 0 }
     }
 
     fn place(&mut self, page: usize, content: u64) {
@@ -171,6 +175,17 @@ impl Model {
             Step::Finish => {
                 for (victim, content, returned) in self.leaving.drain(..) {
                     self.pages.gone(victim, content, returned);
+                }
+            }
+            Step::Discard(page, count) => {
+                if !self.external {
+                    for page in self.pages.discard(self.id, page..page + count).0 {
+                        assert_eq!(self.memory.remove(&page.page).is_some(), page.is_resident);
+                        assert!(page.is_stored || !self.store.contains_key(&page.page));
+                        self.store.remove(&page.page);
+                        self.truth.remove(&page.page);
+                        self.pages.discarded(self.id, &page);
+                    }
                 }
             }
             Step::Bury => {
