@@ -20,3 +20,27 @@ pub mod wire_kernel;
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 pub struct Readme;
+
+/// The book's programs, compiled and run.
+#[cfg(doctest)]
+mod book {
+    macro_rules! pages {
+        ($($(#[$when:meta])* $name:ident: $file:literal;)*) => {$(
+            $(#[$when])*
+            #[doc = include_str!(concat!("../../docs/book/", $file))]
+            struct $name;
+        )*};
+    }
+    pages! {
+        Client: "client.md";
+        Rights: "rights.md";
+        Memory: "memory.md";
+        Failures: "failures.md";
+        BuildScript: "build_script.md";
+        Macro: "macro.md";
+        Decoding: "decoding.md";
+        Production: "production.md";
+        #[cfg(target_os = "linux")]
+        MemoryObjects: "memory_objects.md";
+    }
+}

@@ -2,6 +2,7 @@
 
 mod apt;
 mod bench;
+mod book;
 mod command;
 mod darwin;
 mod fuzz;
@@ -31,6 +32,8 @@ enum Verb {
     Packages,
     /// Compare instructions and time with the C MIG.
     Bench,
+    /// Make the book, and say where its first page is.
+    Book,
     /// Fuzz the compiler, the demux functions and the clients.
     Fuzz(fuzz::Options),
     /// Run programs on a GNU Mach kernel in QEMU.
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Verb::Test(options) => test::run(&options),
         Verb::Packages => packages::run(),
         Verb::Bench => bench::run(),
+        Verb::Book => book::build(),
         Verb::Fuzz(options) => fuzz::run(&options),
         Verb::Gnumach(options) => gnumach::run(&options),
         Verb::Sweep(options) => sweep::run(&options),
