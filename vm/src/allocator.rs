@@ -6,11 +6,11 @@ use std::ptr::{self, NonNull};
 use allocator_api2::alloc::{AllocError, Allocator};
 
 use crate::Vm;
-use crate::space::{PAGE, Space};
+use crate::space::PAGE;
 
 /// Memory that is paged, for collections that are large: each allocation is [anonymous memory](Vm::allocate)
-/// of its own, in whole pages. It needs a default manager; without, or where the alignment is more than a
-/// page's, it fails.
+/// of its own, in whole pages. It needs a default manager; without, where the alignment is more than a page's,
+/// or with [`Faults::Calls`](crate::Faults::Calls) it fails.
 ///
 /// Nothing may be in such a collection that a system call or the pager itself waits for, see
 /// [`Faults`](crate::Faults).
@@ -46,7 +46,7 @@ use crate::space::{PAGE, Space};
 // page that leaves comes back with its content, or access to it ends the program.
 unsafe impl Allocator for Vm {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        if layout.align() > PAGE {
+        if layout.align() > PAGE || !self.0.core.places.are_touched() {
             return Err(AllocError);
         }
         if layout.size() == 0 {
@@ -56,7 +56,7 @@ unsafe impl Allocator for Vm {
         let len = layout.size().checked_next_multiple_of(PAGE).ok_or(AllocError)?;
         crate::check_range(0, len).map_err(|_| AllocError)?;
         // The core has it until it is removed.
-        let object = self.0.core.allocate(|| Space::new(len, true)).map_err(|_| AllocError)?;
+        let object = self.0.core.allocate(|core| core.places.space(len, true)).map_err(|_| AllocError)?;
         Ok(NonNull::slice_from_raw_parts(object.space.pointer(), len))
     }
 

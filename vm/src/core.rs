@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,8 +21,9 @@ use mig_runtime::{Name, PortSet, SendRight};
 use crate::latency::Recorder;
 use crate::objects::{NotSent, Object, Ports};
 use crate::pages::{ObjectId, Pages};
+use crate::places::Places;
 use crate::space::{PAGE, Space};
-use crate::uffd::{Told, Uffd};
+use crate::uffd::Told;
 use crate::{Faults, Limits, Statistics, VmError};
 
 /// The kernel's task. A kernel does not wait for its managers.
@@ -36,14 +37,14 @@ pub(crate) struct Core {
     /// The control ports of anonymous memory, on which the default manager is served in its threads.
     pub(crate) own_ports: PortSet<Task>,
     pub(crate) manager: Mutex<SendRight<Task>>,
-    pub(crate) uffd: Uffd,
-    /// For memory that pages are moved out to.
-    pub(crate) staging: Uffd,
+    pub(crate) places: Places,
     pub(crate) stages: Mutex<Vec<Space>>,
     pub(crate) hasher: ahash::RandomState,
     pub(crate) state: Mutex<State>,
     /// A page has come or gone, or a manager is ready.
     pub(crate) changed: Condvar,
+    /// How many threads wait for that.
+    pub(crate) waiting: AtomicUsize,
     pub(crate) patience: Duration,
     pub(crate) start: Instant,
     pub(crate) counts: Counts,
@@ -92,9 +93,10 @@ impl Core {
             return Err(VmError::LimitTooSmall(limits.resident));
         }
         let kernel = NoWait::new(task.clone());
-        let told = match limits.faults {
-            Faults::Thread => Told::Reader,
-            Faults::Signal => Told::Toucher,
+        let places = match limits.faults {
+            Faults::Thread => Places::touched(Told::Reader)?,
+            Faults::Signal => Places::touched(Told::Toucher)?,
+            Faults::Calls => Places::Called,
         };
         let hasher = ahash::RandomState::new();
         let zeros = hash(&hasher, &[0; PAGE]);
@@ -108,12 +110,12 @@ impl Core {
             ports: PortSet::allocate(&kernel)?,
             own_ports: PortSet::allocate(&kernel)?,
             manager: Mutex::new(SendRight::null(kernel.clone())),
-            uffd: Uffd::new(told)?,
-            staging: Uffd::new(told)?,
+            places,
             stages: Mutex::default(),
             hasher,
             state: Mutex::new(state),
             changed: Condvar::new(),
+            waiting: AtomicUsize::new(0),
             patience: limits.patience,
             start: Instant::now(),
             counts: Counts::default(),
@@ -146,6 +148,8 @@ impl Core {
     /// Waits until something has changed, for as long as this if it is said.
     pub(crate) fn wait<'a>(&self, locked: Locked<'a>, time: Option<Duration>) -> Locked<'a> {
         let Locked { state, holding } = locked;
+        // With the lock held, so that whoever changes something after this knows of it.
+        self.waiting.fetch_add(1, Relaxed);
         let state = match time {
             Some(time) => self
                 .changed
@@ -153,7 +157,16 @@ impl Core {
                 .map_or_else(|error| error.into_inner().0, |(state, _)| state),
             None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
         };
+        self.waiting.fetch_sub(1, Relaxed);
         Locked { state, holding }
+    }
+
+    /// Something has changed, and the lock is free again. Most of the time nobody waits, and the system is not
+    /// asked to wake anybody.
+    pub(crate) fn tell(&self) {
+        if self.waiting.load(Relaxed) > 0 {
+            self.changed.notify_all();
+        }
     }
 
     /// Sends to an object's manager. One that was not trusted with all memory is not let into this thread,

@@ -47,14 +47,14 @@ impl Core {
         let mut state = self.lock();
         run.iter().for_each(|page| state.pages.discarded(object.id, page));
         drop(state);
-        let _ = self.uffd.wake(object.space.page(first.page), run.len());
-        self.changed.notify_all();
+        self.places.wake(&object.space, first.page, run.len());
+        self.tell();
     }
 
     /// Tells a manager that it need not keep pages: zeros take no room. A manager that does not take the
     /// message in time is given up, as for any other message.
     fn return_zeros(&self, object: &Arc<Object>, page: usize, count: usize) {
-        let offset = object.offset + (page * PAGE) as u64;
+        let offset = object.place(page);
         while !self.lock().pages.is_dead(object.id) {
             let sent = self.send(object, |ports| {
                 let (to, control, zeros) = (&ports.object, &ports.control, &ZEROS[..count * PAGE]);

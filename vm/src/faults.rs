@@ -1,17 +1,20 @@
 //! What happens when a thread touches a page that is not there.
 
+use std::ops::Range;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+use mach_defs::gnu::mach::VmSize;
 use mach_defs::gnu::memory_object;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::core::{Core, State};
 use crate::objects::{NotSent, Object};
-use crate::pages::Fault;
+use crate::pages::{Ahead, Fault};
+use crate::places::Places;
 use crate::space::PAGE;
 
 const VM_PROT_READ: i32 = 1;
@@ -22,7 +25,7 @@ pub(crate) const MOMENT: Duration = Duration::from_millis(1);
 
 impl State {
     /// The object and the page of an address.
-    fn at(&self, address: u64) -> Option<(Arc<Object>, usize)> {
+    pub(crate) fn at(&self, address: u64) -> Option<(Arc<Object>, usize)> {
         let (start, object) = self.by_address.range(..=address).next_back()?;
         let offset = usize::try_from(address - start).ok()?;
         (offset < object.space.len()).then(|| (object.clone(), offset / PAGE))
@@ -31,6 +34,9 @@ impl State {
 
 /// How long a thread waits for its page until it looks whether a manager is to be given up.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// A page that a thread waits for.
+type Wanted = (Arc<Object>, usize);
 
 /// What became of a fault.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -45,9 +51,10 @@ enum Outcome {
 impl Core {
     /// Takes faults until `stop` can be read.
     pub(crate) fn run(&self, stop: &impl AsFd) {
+        let Places::Touched { memory, .. } = &self.places else { return };
         let mut again = Vec::new();
         loop {
-            let mut fds = [PollFd::new(&self.uffd, PollFlags::IN), PollFd::new(stop, PollFlags::IN)];
+            let mut fds = [PollFd::new(memory, PollFlags::IN), PollFd::new(stop, PollFlags::IN)];
             let timeout = self.next_look(&again).map(|time| Timespec {
                 tv_sec: time.as_secs() as i64,
                 tv_nsec: i64::from(time.subsec_nanos()),
@@ -59,10 +66,12 @@ impl Core {
             if fds[1].revents().contains(PollFlags::IN) {
                 return;
             }
-            while let Ok(Some(address)) = self.uffd.next_fault() {
+            while let Ok(Some(address)) = memory.next_fault() {
                 let start = Instant::now();
-                match self.fault(address) {
-                    Outcome::Blocked => again.push(address),
+                let place = self.lock().at(address);
+                let Some((object, page)) = place else { continue };
+                match self.fault(&object, page) {
+                    Outcome::Blocked => again.push((object, page)),
                     _ => self.latencies.record(start.elapsed()),
                 }
             }
@@ -71,7 +80,7 @@ impl Core {
     }
 
     /// How long the thread of faults may sleep.
-    fn next_look(&self, again: &[u64]) -> Option<Duration> {
+    fn next_look(&self, again: &[Wanted]) -> Option<Duration> {
         if !again.is_empty() {
             return Some(MOMENT);
         }
@@ -79,18 +88,16 @@ impl Core {
     }
 
     /// Gives another try to what could not be done, and gives up on managers that owe an answer for too long.
-    fn look_after(&self, again: &mut Vec<u64>) {
+    fn look_after(&self, again: &mut Vec<Wanted>) {
         self.give_up_and_try(!again.is_empty());
         if !again.is_empty() {
             // They fault again at once if there is still no room.
             std::thread::yield_now();
         }
-        for address in again.drain(..) {
-            let _ = self.uffd.wake(address, 1);
-        }
+        again.drain(..).for_each(|(object, page)| self.places.wake(&object.space, page, 1));
     }
 
-    fn give_up_and_try(&self, again: bool) {
+    pub(crate) fn give_up_and_try(&self, again: bool) {
         let then = self.now().saturating_sub(self.patience.as_micros() as u64);
         let mut state = self.lock();
         if again {
@@ -102,19 +109,14 @@ impl Core {
         overdue.iter().for_each(|object| self.bury(object));
     }
 
-    /// True if this address is of a mapping.
-    pub(crate) fn has(&self, address: u64) -> bool {
-        self.lock().at(address).is_some()
-    }
-
-    /// Brings a page in the thread that touches it. False if it cannot be had.
-    pub(crate) fn bring(&self, address: u64) -> bool {
+    /// Brings a page in the thread that wants it. False if it cannot be had.
+    pub(crate) fn bring(&self, object: &Arc<Object>, page: usize) -> bool {
         loop {
-            match self.fault(address) {
+            match self.fault(object, page) {
                 Outcome::Here => return true,
                 Outcome::Failed => return false,
                 Outcome::Coming => {
-                    self.wait_for(address);
+                    self.wait_for(object, page);
                     self.give_up_and_try(false);
                 }
                 Outcome::Blocked => {
@@ -126,38 +128,36 @@ impl Core {
     }
 
     /// Waits until something may have become of a page that is about to come.
-    fn wait_for(&self, address: u64) {
+    fn wait_for(&self, object: &Object, page: usize) {
         let state = self.lock();
-        let is_coming = |(object, page): (Arc<Object>, usize)| state.pages.is_coming(object.id, page);
-        if state.at(address).is_some_and(is_coming) {
+        if state.pages.is_coming(object.id, page) {
             drop(self.wait(state, Some((self.patience / 4).clamp(MOMENT, LOOK))));
         }
     }
 
     /// Somebody waits for a page.
-    fn fault(&self, address: u64) -> Outcome {
+    fn fault(&self, object: &Arc<Object>, page: usize) -> Outcome {
         for has_made_room in [false, true] {
             let mut state = self.lock();
-            let Some((object, page)) = state.at(address) else { return Outcome::Failed };
             let now = self.now();
             let what = state.pages.fault(object.id, page, now);
             drop(state);
             match what {
                 Fault::Wake => {
-                    let _ = self.uffd.wake(address, 1);
+                    self.places.wake(&object.space, page, 1);
                     return Outcome::Here;
                 }
                 Fault::Wait => return Outcome::Coming,
                 Fault::Fail => {
-                    self.poison(address);
+                    self.places.poison(&object.space, page);
                     return Outcome::Failed;
                 }
                 Fault::Zero => {
-                    let _ = self.uffd.place_zeros(address);
-                    self.placed(&object, page);
+                    self.places.place_zeros(&object.space, page);
+                    self.placed(object, page);
                     return Outcome::Here;
                 }
-                Fault::Request(count) if self.request(&object, page, count) => return Outcome::Coming,
+                Fault::Request(count) if self.request(object, page, count) => return Outcome::Coming,
                 Fault::Request(_) => return Outcome::Blocked,
                 Fault::NoRoom if has_made_room => return Outcome::Blocked,
                 Fault::NoRoom => drop(self.make_room()),
@@ -170,21 +170,45 @@ impl Core {
         self.placed_all(object, page..page + 1);
     }
 
-    pub(crate) fn placed_all(&self, object: &Object, pages: std::ops::Range<usize>) {
+    pub(crate) fn placed_all(&self, object: &Object, pages: Range<usize>) {
         let mut state = self.lock();
         pages.for_each(|page| state.pages.placed(object.id, page));
         drop(state);
-        self.changed.notify_all();
+        self.tell();
+    }
+
+    /// Asks for those of these pages that are not here, and waits for none. Where that cannot be done, they come
+    /// when they are touched.
+    pub(crate) fn will_need(&self, object: &Arc<Object>, pages: Range<usize>) {
+        let most = self.lock().pages.most_ahead();
+        let (mut next, end) = (pages.start, pages.end.min(pages.start.saturating_add(most)));
+        let mut has_made_room = false;
+        while next < end {
+            let now = self.now();
+            let what = self.lock().pages.will_need(object.id, next, end - next, now);
+            match what {
+                Ahead::Request(count) if self.request(object, next, count) => next += count,
+                Ahead::NoRoom if !has_made_room && self.make_room() => has_made_room = true,
+                Ahead::Request(_) | Ahead::NoRoom => return,
+                Ahead::Nothing => next += 1,
+            }
+        }
     }
 
     /// Asks an object's manager for pages. False if it has no room for the message.
     fn request(&self, object: &Arc<Object>, page: usize, count: usize) -> bool {
         self.counts.requests.fetch_add(count as u64, Relaxed);
-        let offset = object.offset + (page * PAGE) as u64;
+        let offset = object.place(page);
         let access = if object.writable { VM_PROT_READ | VM_PROT_WRITE } else { VM_PROT_READ };
         let sent = self.send(object, |ports| {
             let (to, control) = (&ports.object, &ports.control);
-            Ok(memory_object::memory_object_data_request(to, control, offset, (count * PAGE) as u64, access)?)
+            Ok(memory_object::memory_object_data_request(
+                to,
+                control,
+                offset,
+                (count * PAGE) as VmSize,
+                access,
+            )?)
         });
         match sent {
             Ok(()) => self.lock().pages.took_message(object.id),
@@ -199,12 +223,12 @@ impl Core {
     }
 
     /// Whoever waits for one of these pages meanwhile asks again.
-    fn not_requested(&self, object: &Object, pages: std::ops::Range<usize>) {
+    fn not_requested(&self, object: &Object, pages: Range<usize>) {
         let mut state = self.lock();
         pages.clone().for_each(|page| state.pages.not_requested(object.id, page));
         drop(state);
-        self.changed.notify_all();
-        let _ = self.uffd.wake(object.space.page(pages.start) + PAGE as u64, pages.len() - 1);
+        self.tell();
+        self.places.wake(&object.space, pages.start + 1, pages.len() - 1);
     }
 
     /// A manager has no room for a message. It is given up when that has been so for too long.

@@ -89,7 +89,9 @@ mod faults;
 mod latency;
 mod managers;
 mod objects;
+mod paged;
 mod pages;
+mod places;
 mod signal;
 mod space;
 mod uffd;
@@ -102,15 +104,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use mach_defs::gnu::mach::mach;
+use mach_defs::gnu::mach::{VmOffset, mach};
 use mig_runtime::kernel::NoWait;
 use mig_runtime::kernel::local::{Host, Local};
 use mig_runtime::{KernReturn, SendRight, Server, Stop};
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::core::{Core, Task};
-use crate::objects::Object;
 pub use latency::Latencies;
+pub use paged::{AccessError, Paged};
 use space::{PAGE, Space};
 use uffd::Unusable;
 
@@ -138,11 +140,14 @@ pub enum Faults {
     /// the stack of the thread and takes memory, so no allocator and no other signal handler may live in such
     /// memory; a SIGBUS of any other cause goes to the handler that there was before.
     Signal,
+    /// There are no faults, and no slices: memory is [read and written by calls](Paged). Where the system does
+    /// not permit userfaultfd, or does not have it.
+    Calls,
 }
 
 impl Limits {
-    /// The least that may be resident, in bytes: 64 pages.
-    pub const LEAST: usize = 64 * PAGE;
+    /// The least that may be resident, in bytes: 16 pages.
+    pub const LEAST: usize = 16 * PAGE;
 }
 
 impl Default for Limits {
@@ -193,6 +198,8 @@ pub enum VmError {
     BadRange,
     /// There is no default manager for anonymous memory.
     NoManager,
+    /// With [`Faults::Calls`] there are no slices: take [`Vm::open`].
+    OnlyCalls,
     /// The manager has destroyed the object.
     Refused,
     /// The manager did not say in time that it is ready.
@@ -215,6 +222,7 @@ impl fmt::Display for VmError {
                 write!(f, "{limit} bytes may be resident, and at least {} are needed", Limits::LEAST)
             }
             Self::BadRange => write!(f, "the size or the offset is not a multiple of {PAGE}, or zero, or too large"),
+            Self::OnlyCalls => f.write_str("without page faults memory can only be read and written by calls"),
             Self::NoManager => f.write_str("no default memory manager has been set"),
             Self::Refused => f.write_str("the memory manager refused the object"),
             Self::NotReady => f.write_str("the memory manager did not say in time that it is ready"),
@@ -254,8 +262,8 @@ impl From<Unusable> for VmError {
 pub struct Vm(Arc<Running>);
 
 /// A core with its threads.
-struct Running {
-    core: Arc<Core>,
+pub(crate) struct Running {
+    pub(crate) core: Arc<Core>,
     stop: Arc<OwnedFd>,
     stop_servers: [Stop<Task>; 2],
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -289,6 +297,7 @@ impl Vm {
         match limits.faults {
             Faults::Thread => running.spawn("vm faults", move || core.run(&stop))?,
             Faults::Signal => signal::serve(&core)?,
+            Faults::Calls => {}
         }
         // Both end when they are told to, or when the task is gone; then managers are overdue one by one.
         let (core, [stop, stop_own]) = (running.core.clone(), running.stop_servers.clone());
@@ -325,14 +334,23 @@ impl Vm {
     ///
     /// # Errors
     ///
-    /// [`VmError::BadRange`], [`VmError::NoManager`]; or a call failed.
+    /// [`VmError::BadRange`], [`VmError::NoManager`], [`VmError::OnlyCalls`]; or a call failed.
     pub fn allocate(&self, len: usize) -> Result<Memory, VmError> {
-        check_range(0, len)?;
-        let object = self.0.core.allocate(|| Space::new(len, true))?;
-        Ok(Memory(Mapping { running: self.0.clone(), object }))
+        Ok(Memory(self.open(len)?.into_mapping().map_err(|_| VmError::OnlyCalls)?))
     }
 
-    /// The same at addresses that the caller has reserved, as by mapping them without access. They are
+    /// New memory, all zeros, that is read and written by calls.
+    ///
+    /// # Errors
+    ///
+    /// [`VmError::BadRange`], [`VmError::NoManager`]; or a call failed.
+    pub fn open(&self, len: usize) -> Result<Paged, VmError> {
+        check_range(0, len)?;
+        let object = self.0.core.allocate(|core| core.places.space(len, true))?;
+        Ok(Paged { running: self.0.clone(), object })
+    }
+
+    /// New memory at addresses that the caller has reserved, as by mapping them without access. They are
     /// reserved again, in that way, when the memory is dropped.
     ///
     /// # Errors
@@ -346,8 +364,9 @@ impl Vm {
     pub unsafe fn allocate_at(&self, start: NonNull<u8>, len: usize) -> Result<Memory, VmError> {
         check_range(start.addr().get() as u64, len)?;
         // SAFETY: the caller's promise.
-        let object = self.0.core.allocate(|| unsafe { Space::at_address(start, len) })?;
-        Ok(Memory(Mapping { running: self.0.clone(), object }))
+        let object = self.0.core.allocate(|_| unsafe { Space::at_address(start, len) })?;
+        let memory = Paged { running: self.0.clone(), object };
+        Ok(Memory(memory.into_mapping().map_err(|_| VmError::OnlyCalls)?))
     }
 
     /// Maps a part of a memory object (`vm_map`): `len` bytes from `offset`, both multiples of a page.
@@ -356,7 +375,8 @@ impl Vm {
     ///
     /// # Errors
     ///
-    /// [`VmError::BadRange`], [`VmError::Refused`], [`VmError::NotReady`]; or a call failed.
+    /// [`VmError::BadRange`], [`VmError::Refused`], [`VmError::NotReady`], [`VmError::OnlyCalls`]; or a call
+    /// failed.
     pub fn map(
         &self,
         object: SendRight<Local>,
@@ -364,10 +384,30 @@ impl Vm {
         len: usize,
         protection: Protection,
     ) -> Result<Mapping, VmError> {
+        self.open_object(object, offset, len, protection)?.into_mapping().map_err(|_| VmError::OnlyCalls)
+    }
+
+    /// A part of a memory object, as [`map`](Self::map) says, that is read and written by calls.
+    ///
+    /// # Errors
+    ///
+    /// [`VmError::BadRange`], [`VmError::Refused`], [`VmError::NotReady`]; or a call failed.
+    pub fn open_object(
+        &self,
+        object: SendRight<Local>,
+        offset: u64,
+        len: usize,
+        protection: Protection,
+    ) -> Result<Paged, VmError> {
         check_range(offset, len)?;
         let writable = protection == Protection::ReadWrite;
         let object = self.0.core.map(object, offset, len, writable)?;
-        Ok(Mapping { running: self.0.clone(), object })
+        Ok(Paged { running: self.0.clone(), object })
+    }
+
+    /// The task whose rights this has, for its [census](Local::census).
+    pub fn task(&self) -> &Local {
+        &self.0.core.task
     }
 
     /// What has been done so far.
@@ -402,7 +442,7 @@ fn check_range(offset: u64, len: usize) -> Result<(), VmError> {
         && len % PAGE == 0
         && offset % page == 0
         && len <= isize::MAX as usize
-        && offset.checked_add(len as u64).is_some();
+        && offset.checked_add(len as u64).is_some_and(|end| VmOffset::try_from(end).is_ok());
     if is_good { Ok(()) } else { Err(VmError::BadRange) }
 }
 
@@ -410,10 +450,7 @@ fn check_range(offset: u64, len: usize) -> Result<(), VmError> {
 /// object is terminated.
 ///
 /// Access is SIGBUS where the page cannot be had; see [the crate](crate).
-pub struct Mapping {
-    running: Arc<Running>,
-    object: Arc<Object>,
-}
+pub struct Mapping(pub(crate) Paged);
 
 impl Mapping {
     /// The same as a slice that can be written; itself again if it was mapped for reading only.
@@ -422,7 +459,7 @@ impl Mapping {
     ///
     /// The mapping.
     pub fn into_memory(self) -> Result<Memory, Self> {
-        if self.object.writable { Ok(Memory(self)) } else { Err(self) }
+        if self.0.object.writable { Ok(Memory(self)) } else { Err(self) }
     }
 }
 
@@ -433,19 +470,13 @@ impl Deref for Mapping {
         // SAFETY: the memory is mapped as long as this lives, readable, and its bytes do not change except by
         // a `Memory`, which is borrowed for that: a page that leaves comes back with the same content or not
         // at all.
-        unsafe { std::slice::from_raw_parts(self.object.space.pointer().as_ptr(), self.object.space.len()) }
-    }
-}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        self.running.core.remove(&self.object);
+        unsafe { std::slice::from_raw_parts(self.0.object.space.pointer().as_ptr(), self.0.len()) }
     }
 }
 
 impl fmt::Debug for Mapping {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Mapping({} bytes at {:#x})", self.object.space.len(), self.object.space.start())
+        write!(f, "Mapping({} bytes at {:#x})", self.0.len(), self.0.object.space.start())
     }
 }
 
@@ -461,7 +492,7 @@ impl Memory {
     /// [`VmError::BadRange`] if they are not whole pages of the memory, or if the memory has a manager of its
     /// own.
     pub fn discard(&mut self, bytes: Range<usize>) -> Result<(), VmError> {
-        let Mapping { running, object } = &self.0;
+        let Paged { running, object } = &self.0.0;
         let len = bytes.end.checked_sub(bytes.start).ok_or(VmError::BadRange)?;
         check_range(bytes.start as u64, len)?;
         if bytes.end > object.space.len() || object.external {
@@ -482,7 +513,7 @@ impl Deref for Memory {
 
 impl DerefMut for Memory {
     fn deref_mut(&mut self) -> &mut [u8] {
-        let space = &self.0.object.space;
+        let space = &self.0.0.object.space;
         // SAFETY: as in `Mapping::deref`; it is writable, and borrowed exclusively.
         unsafe { std::slice::from_raw_parts_mut(space.pointer().as_ptr(), space.len()) }
     }

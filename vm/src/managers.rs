@@ -3,14 +3,18 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use mach_defs::gnu::mach::{Mach, MemoryObjectGetAttributesReply};
+use mach_defs::gnu::mach::{Mach, MemoryObjectGetAttributesReply, VmOffset, VmSize};
 use mach_defs::gnu::memory_object;
 use mig_runtime::{AnyRight, KernReturn, OolMemory, Port};
 
 use crate::core::{Core, State, Task, hash, lock};
-use crate::objects::{Attributes, Object};
+use crate::faults::MOMENT;
+use crate::objects::{Attributes, Object, wide};
 use crate::pages::Arrival;
 use crate::space::PAGE;
+
+/// How often room is made for a page that its manager does not keep, before there is one more than there may be.
+const TRIES: usize = 1000;
 
 impl Core {
     fn by_control(&self, control: &Port<'_, Task>) -> Result<Arc<Object>, KernReturn> {
@@ -43,25 +47,42 @@ impl Core {
             self.place(object, &pages, first..next, content);
             match other {
                 None => {}
-                Some(Arrival::Later) => {
-                    let state = self.lock();
-                    if state.pages.is_leaving(object.id, next) {
-                        drop(self.wait(state, None));
+                Some(Arrival::NoRoom) => {
+                    let hash = hashes.get(next - pages.start).copied().unwrap_or_default();
+                    if self.make_room_for_one() {
+                        continue;
                     }
-                    continue;
+                    let arrival = self.lock().pages.arrived_again(object.id, next, hash);
+                    match arrival {
+                        Arrival::Place => self.place(object, &pages, next..next + 1, content),
+                        Arrival::Fail => self.failed(object, next),
+                        Arrival::Refuse | Arrival::NoRoom => {}
+                    }
                 }
-                Some(Arrival::PlaceBeyondLimit) => {
-                    self.make_room();
-                    self.place(object, &pages, next..next + 1, content);
-                }
-                Some(Arrival::Fail) => {
-                    self.poison(object.space.page(next));
-                    self.changed.notify_all();
-                }
+                Some(Arrival::Fail) => self.failed(object, next),
                 Some(Arrival::Refuse | Arrival::Place) => {}
             }
             next += usize::from(other.is_some());
         }
+    }
+
+    /// Makes room for a page that its manager does not keep. Pages that go for it may be given back as well,
+    /// each of them a few times only, and where the manager has no room for them this waits a moment: the
+    /// manager has other threads than this one, or gets its page back beyond the limit. True if there is room.
+    fn make_room_for_one(&self) -> bool {
+        (0..TRIES).any(|_| {
+            if !self.make_room() {
+                std::thread::sleep(MOMENT);
+                self.give_up_and_try(true);
+            }
+            self.lock().pages.has_room()
+        })
+    }
+
+    /// A page cannot be had any more.
+    pub(crate) fn failed(&self, object: &Object, page: usize) {
+        self.places.poison(&object.space, page);
+        self.tell();
     }
 
     /// Puts some of the pages of a message in their places.
@@ -72,12 +93,10 @@ impl Core {
         match content {
             Content::Data(data, _) => {
                 let bytes = (some.start - all.start) * PAGE..(some.end - all.start) * PAGE;
-                let _ = self.uffd.place(object.space.page(some.start), &data[bytes]);
+                self.places.place(&object.space, some.start, &data[bytes]);
             }
             Content::Zeros => {
-                for page in some.clone() {
-                    let _ = self.uffd.place_zeros(object.space.page(page));
-                }
+                some.clone().for_each(|page| self.places.place_zeros(&object.space, page));
             }
         }
         self.placed_all(object, some);
@@ -103,7 +122,7 @@ impl Mach<Task> for Core {
         let state = self.lock();
         *lock(&object.ready) = Some(Attributes { may_cache, copy_strategy });
         drop(state);
-        self.changed.notify_all();
+        self.tell();
         Ok(())
     }
 
@@ -140,25 +159,25 @@ impl Mach<Task> for Core {
     fn memory_object_data_supply(
         &self,
         control: Port<'_, Task>,
-        offset: u64,
+        offset: VmOffset,
         data: OolMemory<Task>,
         _lock_value: i32,
         precious: bool,
         reply_to: AnyRight<'static, Task>,
     ) -> Result<(), KernReturn> {
         let object = self.by_control(&control)?;
-        if data.len() % PAGE != 0 || offset % PAGE as u64 != 0 {
+        if data.len() % PAGE != 0 || offset as usize % PAGE != 0 {
             return Err(KernReturn::KERN_INVALID_ARGUMENT);
         }
         // What lies outside of the mapping is nothing to it.
-        let pages = object.range(offset, data.len() as u64);
-        let before = object.offset.saturating_sub(offset) as usize;
+        let pages = object.range(offset, data.len() as VmSize);
+        let before = object.offset.saturating_sub(wide(offset)) as usize;
         if let Some(inside) = data.get(before..before + pages.len() * PAGE) {
             self.arrived(&object, pages, Content::Data(inside, precious));
         }
         if reply_to.name().is_valid() {
             let ports = self.ports_of(&object).map_err(|_| KernReturn::KERN_FAILURE)?;
-            let (len, code) = (data.len() as u64, KernReturn::KERN_SUCCESS);
+            let (len, code) = (data.len() as VmSize, KernReturn::KERN_SUCCESS);
             let _ = memory_object::memory_object_supply_completed(
                 &self.kernel,
                 reply_to,
@@ -175,8 +194,8 @@ impl Mach<Task> for Core {
     fn memory_object_data_unavailable(
         &self,
         control: Port<'_, Task>,
-        offset: u64,
-        size: u64,
+        offset: VmOffset,
+        size: VmSize,
     ) -> Result<(), KernReturn> {
         let object = self.by_control(&control)?;
         self.arrived(&object, object.range(offset, size), Content::Zeros);
@@ -186,25 +205,24 @@ impl Mach<Task> for Core {
     fn memory_object_data_error(
         &self,
         control: Port<'_, Task>,
-        offset: u64,
-        size: u64,
+        offset: VmOffset,
+        size: VmSize,
         _code: KernReturn,
     ) -> Result<(), KernReturn> {
         let object = self.by_control(&control)?;
         for page in object.range(offset, size) {
             if self.lock().pages.refused(object.id, page) {
-                self.poison(object.space.page(page));
+                self.failed(&object, page);
             }
         }
-        self.changed.notify_all();
         Ok(())
     }
 
     fn memory_object_lock_request(
         &self,
         control: Port<'_, Task>,
-        offset: u64,
-        size: u64,
+        offset: VmOffset,
+        size: VmSize,
         _should_return: i32,
         _should_flush: bool,
         _lock_value: i32,

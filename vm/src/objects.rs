@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use mach_defs::gnu::mach::{VmOffset, VmSize};
 use mach_defs::gnu::{memory_object, memory_object_default};
 use mig_runtime::kernel::NoWait;
 use mig_runtime::kernel::local::Local;
@@ -80,9 +81,21 @@ impl From<CallError<Task>> for NotSent {
     }
 }
 
+/// An offset or a size, of which some targets have short ones.
+pub(crate) fn wide(value: impl Into<u64>) -> u64 {
+    value.into()
+}
+
 impl Object {
+    /// Where a page is in the manager's object.
+    pub(crate) fn place(&self, page: usize) -> VmOffset {
+        // No mapping goes beyond what this type has.
+        (self.offset + (page * PAGE) as u64) as VmOffset
+    }
+
     /// The pages of a range of the manager's object that are mapped here, by the number that they have here.
-    pub(crate) fn range(&self, offset: u64, size: u64) -> std::ops::Range<usize> {
+    pub(crate) fn range(&self, offset: VmOffset, size: VmSize) -> std::ops::Range<usize> {
+        let (offset, size) = (wide(offset), wide(size));
         let pages = self.space.len() / PAGE;
         let page = |at: u64| {
             usize::try_from(at.saturating_sub(self.offset) / PAGE as u64).map_or(pages, |at| at.min(pages))
@@ -93,11 +106,14 @@ impl Object {
 
 impl Core {
     /// Anonymous memory, which gets a manager when the first of its pages has to go.
-    pub(crate) fn allocate(&self, space: impl FnOnce() -> io::Result<Space>) -> Result<Arc<Object>, VmError> {
+    pub(crate) fn allocate(
+        &self,
+        space: impl FnOnce(&Self) -> io::Result<Space>,
+    ) -> Result<Arc<Object>, VmError> {
         if !lock(&self.manager).name().is_valid() {
             return Err(VmError::NoManager);
         }
-        self.add(space()?, true, 0, None)
+        self.add(space(self)?, true, 0, None)
     }
 
     /// Memory that a manager has already.
@@ -108,11 +124,11 @@ impl Core {
         len: usize,
         writable: bool,
     ) -> Result<Arc<Object>, VmError> {
-        let space = Space::new(len, writable)?;
+        let space = self.places.space(len, writable)?;
         let ports = self.new_ports(NoWait::right(Local::transfer(right, &self.task)?), &self.ports)?;
         let object = self.add(space, writable, offset, Some(ports.clone()))?;
         let started = self.patiently(&object, (), |()| {
-            memory_object::memory_object_init(&ports.object, &ports.control, &ports.name, PAGE as u64)
+            memory_object::memory_object_init(&ports.object, &ports.control, &ports.name, PAGE as VmSize)
                 .map_err(|error| (error.code(), Some(())))
         });
         drop(ports);
@@ -149,7 +165,7 @@ impl Core {
         offset: u64,
         ports: Option<Arc<Ports>>,
     ) -> Result<Arc<Object>, VmError> {
-        self.uffd.register(&space)?;
+        self.places.register(&space)?;
         let control = ports.as_ref().map(|ports| ports.control.name());
         let external = control.is_some();
         let mut state = self.lock();
@@ -201,9 +217,9 @@ impl Core {
         let shared = state.objects.get(&object.id).cloned().ok_or(NotSent::Gone)?;
         state.by_control.insert(made.control.name(), shared);
         drop(state);
-        let (size, Ports { control, name, .. }) = (object.space.len() as u64, &*made);
+        let (size, Ports { control, name, .. }) = (object.space.len() as VmSize, &*made);
         let sent =
-            memory_object_default::memory_object_create(manager, port, size, control, name, PAGE as u64);
+            memory_object_default::memory_object_create(manager, port, size, control, name, PAGE as VmSize);
         if let Err(error) = sent {
             self.lock().by_control.remove(&control.name());
             return Err(error.into());
@@ -265,10 +281,16 @@ impl Core {
     /// Returns the resident pages of a range that their manager does not have, and drops the others.
     pub(crate) fn flush(&self, object: &Arc<Object>, range: std::ops::Range<usize>) {
         loop {
-            let victims = self.lock().pages.take(object.id, range.clone(), BATCH);
+            let mut state = self.lock();
+            let victims = state.pages.take(object.id, range.clone(), BATCH);
             if victims.is_empty() {
-                return;
+                if !state.pages.is_held(object.id, range.clone()) {
+                    return;
+                }
+                drop(self.wait(state, None));
+                continue;
             }
+            drop(state);
             if !self.take_away(&victims) {
                 std::thread::sleep(MOMENT);
             }
@@ -285,14 +307,8 @@ impl Core {
         drop(state);
         self.counts.destroyed.fetch_add(1, Relaxed);
         for page in failed {
-            self.poison(object.space.page(page));
+            self.places.poison(&object.space, page);
         }
-        self.changed.notify_all();
-    }
-
-    /// Whoever touches the page gets SIGBUS. If even that is not to be had, it waits; but memory that is
-    /// registered can be poisoned.
-    pub(crate) fn poison(&self, address: u64) {
-        let _ = self.uffd.poison(address);
+        self.tell();
     }
 }

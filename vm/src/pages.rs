@@ -7,6 +7,7 @@
 //! asks again.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::ops::Range;
 
 /// Pages that managers could not keep and have given back may be this many more than there should be. Room is
 /// made for each of them, so that this is reached only where no other page can leave.
@@ -28,6 +29,8 @@ enum State {
     /// Its content is here, and is being put in its place.
     Placing,
     Resident,
+    /// A call reads or writes it.
+    Held,
     /// It is being taken away, and may be on its way to its manager.
     Leaving,
     /// Its manager has it.
@@ -44,6 +47,8 @@ struct Page {
     content: Option<u64>,
     /// The manager has given its only copy away.
     precious: bool,
+    /// It has come back while it was leaving.
+    back: bool,
 }
 
 /// One object.
@@ -91,15 +96,23 @@ pub(crate) enum Fault {
     Fail,
 }
 
+/// What to do about a page that somebody will want.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ahead {
+    /// Ask the manager for this many pages, from this one on.
+    Request(usize),
+    /// Make room, and try again.
+    NoRoom,
+    Nothing,
+}
+
 /// What to do with a page that a manager has supplied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Arrival {
     /// Put it in its place, and then say [`placed`](Pages::placed).
     Place,
-    /// The same, but first make room: there is one page more than there should be.
-    PlaceBeyondLimit,
-    /// It is being taken away at this moment. Wait until it is gone, and ask again.
-    Later,
+    /// Its manager does not keep it, and there is no room. Make some, and ask [again](Pages::arrived_again).
+    NoRoom,
     /// Forget it: the page is here, or its manager has it.
     Refuse,
     /// It is not what the manager was given, or there is no place for it: the page has failed, and whoever
@@ -132,6 +145,25 @@ pub(crate) enum Farewell {
     Return,
 }
 
+/// What a call finds that wants to read or write a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hold {
+    /// The page is the call's alone until that [releases](Pages::release) it.
+    Held,
+    /// It is another one's at the moment, or about to come or to go.
+    Wait,
+    /// It must be [brought](Pages::fault) first.
+    Absent,
+}
+
+/// What has become of a page that was taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gone {
+    Left,
+    /// Its manager has given it back. Put it in its place again, and then say [`placed`](Pages::placed).
+    Back,
+}
+
 /// All objects, and the frames that their pages share.
 #[derive(Debug)]
 pub(crate) struct Pages {
@@ -155,7 +187,7 @@ impl Pages {
     pub(crate) fn add(&mut self, pages: usize, external: bool) -> ObjectId {
         let id = ObjectId(self.next);
         self.next += 1;
-        let page = Page { state: State::Untouched, content: None, precious: false };
+        let page = Page { state: State::Untouched, content: None, precious: false, back: false };
         let manager = Manager { external, ..Manager::default() };
         self.objects.insert(id, Object { manager, pages: vec![page; pages] });
         id
@@ -166,22 +198,22 @@ impl Pages {
         self.used
     }
 
+    /// True if a page can come.
+    pub(crate) fn has_room(&self) -> bool {
+        self.used < self.limit
+    }
+
     /// The most frames that were ever in use.
     pub(crate) fn peak(&self) -> usize {
         self.peak
     }
 
-    /// True if more frames are in use than there should be.
-    pub(crate) fn is_over_limit(&self) -> bool {
-        self.used > self.limit
-    }
-
     /// A thread wants a page. `now` is a time in any unit.
     pub(crate) fn fault(&mut self, id: ObjectId, index: usize, now: u64) -> Fault {
-        let has_room = self.used < self.limit;
+        let has_room = self.has_room();
         let Some((manager, page)) = self.object_and_page(id, index) else { return Fault::Fail };
         let wanted = match page.state {
-            State::Resident => return Fault::Wake,
+            State::Resident | State::Held => return Fault::Wake,
             State::Requested { .. } | State::Placing | State::Leaving => return Fault::Wait,
             State::Failed => return Fault::Fail,
             State::Untouched if !manager.external => Fault::Zero,
@@ -199,14 +231,32 @@ impl Pages {
             self.take_frame();
             return wanted;
         }
-        Fault::Request(self.request(id, index, now))
+        Fault::Request(self.request(id, index, WINDOW, now))
+    }
+
+    /// Somebody says that pages will be touched, from this one on and no more than this many. Returns how many
+    /// of them the manager is to be asked for.
+    pub(crate) fn will_need(&mut self, id: ObjectId, index: usize, most: usize, now: u64) -> Ahead {
+        let has_room = self.has_room();
+        let Some((manager, page)) = self.object_and_page(id, index) else { return Ahead::Nothing };
+        match page.state {
+            State::Out if manager.dead => Ahead::Nothing,
+            State::Untouched if manager.dead || !manager.external => Ahead::Nothing,
+            State::Out | State::Untouched if !has_room => Ahead::NoRoom,
+            State::Out | State::Untouched => {
+                // It is known where the next ones are.
+                (manager.next, manager.window) = (index, WINDOW);
+                Ahead::Request(self.request(id, index, most, now))
+            }
+            _ => Ahead::Nothing,
+        }
     }
 
     /// Requests a page and, if pages are touched in order, some of those after it: more each time, as far as
     /// the default manager has them and there are frames. A manager that others have
     /// chosen is asked for single pages, as Mach's kernels ask. It may supply more.
-    fn request(&mut self, id: ObjectId, index: usize, now: u64) -> usize {
-        let left = self.limit - self.used;
+    fn request(&mut self, id: ObjectId, index: usize, most: usize, now: u64) -> usize {
+        let left = (self.limit - self.used).min(most);
         let Some(Object { manager, pages }) = self.objects.get_mut(&id) else { return 0 };
         manager.window = if index == manager.next { (2 * manager.window).clamp(1, WINDOW) } else { 1 };
         let most = if manager.external { 1 } else { manager.window.min(left) };
@@ -233,33 +283,56 @@ impl Pages {
 
     /// A manager supplies a page, whose hash this is.
     pub(crate) fn arrived(&mut self, id: ObjectId, index: usize, content: u64, precious: bool) -> Arrival {
-        let has_room = self.used < self.limit;
-        let is_full = self.used >= self.limit + OVERDRAFT;
+        self.arrives(id, index, content, precious, 0)
+    }
+
+    /// The same once more for a page for which there was [no room](Arrival::NoRoom), after all has been done to
+    /// make some.
+    pub(crate) fn arrived_again(&mut self, id: ObjectId, index: usize, content: u64) -> Arrival {
+        self.arrives(id, index, content, true, OVERDRAFT)
+    }
+
+    fn arrives(
+        &mut self,
+        id: ObjectId,
+        index: usize,
+        content: u64,
+        precious: bool,
+        overdraft: usize,
+    ) -> Arrival {
+        let has_room = self.used < self.limit + overdraft;
         let Some((manager, page)) = self.object_and_page(id, index) else { return Arrival::Refuse };
         let requested = matches!(page.state, State::Requested { .. });
         match page.state {
             _ if manager.dead => return Arrival::Refuse,
-            State::Resident | State::Placing | State::Failed => return Arrival::Refuse,
+            State::Resident | State::Held | State::Placing => {
+                // What is here is as new or newer, and the only one there is.
+                page.precious |= precious;
+                return Arrival::Refuse;
+            }
+            State::Failed => return Arrival::Refuse,
+            State::Leaving => {
+                page.back |= precious;
+                return Arrival::Refuse;
+            }
             State::Untouched if !manager.external => return Arrival::Refuse,
-            State::Leaving => return Arrival::Later,
             State::Requested { .. } => {}
             // The manager has it still, and is asked for it when somebody wants it.
             State::Untouched | State::Out if !has_room && !precious => return Arrival::Refuse,
-            State::Untouched if !has_room => return Arrival::Refuse,
+            State::Untouched | State::Out if !has_room && overdraft == 0 => return Arrival::NoRoom,
             State::Untouched | State::Out => {}
         }
         let changed = page.content.is_some_and(|before| before != content);
-        if changed || (is_full && !requested) {
+        if changed || (!has_room && !requested) {
             page.state = State::Failed;
             self.used -= usize::from(requested);
             return Arrival::Fail;
         }
-        *page = Page { state: State::Placing, content: Some(content), precious };
-        if requested {
-            return Arrival::Place;
+        *page = Page { state: State::Placing, content: Some(content), precious, back: false };
+        if !requested {
+            self.take_frame();
         }
-        self.take_frame();
-        if self.is_over_limit() { Arrival::PlaceBeyondLimit } else { Arrival::Place }
+        Arrival::Place
     }
 
     /// A manager says that it does not have a page: it is all zeros, if it was not returned once.
@@ -286,6 +359,7 @@ impl Pages {
     pub(crate) fn placed(&mut self, object: ObjectId, index: usize) {
         let Some((_, page)) = self.object_and_page(object, index) else { return };
         page.state = State::Resident;
+        page.precious |= std::mem::take(&mut page.back);
         self.queue.push_back(Victim { object, page: index });
         if self.queue.len() > 2 * (self.limit + OVERDRAFT) {
             self.forget_those_that_left();
@@ -298,7 +372,7 @@ impl Pages {
         let mut queue = std::mem::take(&mut self.queue);
         queue.retain(|next| {
             let page = self.objects.get(&next.object).and_then(|object| object.pages.get(next.page));
-            page.is_some_and(|page| page.state == State::Resident) && seen.insert(*next)
+            page.is_some_and(|page| matches!(page.state, State::Resident | State::Held)) && seen.insert(*next)
         });
         self.queue = queue;
     }
@@ -313,10 +387,10 @@ impl Pages {
             }
             let Some(next) = self.queue.pop_front() else { break };
             let Some((manager, page)) = self.object_and_page(next.object, next.page) else { continue };
-            if page.state != State::Resident {
+            if !matches!(page.state, State::Resident | State::Held) {
                 continue;
             }
-            if manager.blocked {
+            if manager.blocked || page.state == State::Held {
                 self.queue.push_back(next);
                 continue;
             }
@@ -329,7 +403,7 @@ impl Pages {
 
     /// The resident pages of a range, to be taken away; `None` if there are no more. Those that are on their
     /// way are not among them.
-    pub(crate) fn take(&mut self, id: ObjectId, range: std::ops::Range<usize>, most: usize) -> Vec<Victim> {
+    pub(crate) fn take(&mut self, id: ObjectId, range: Range<usize>, most: usize) -> Vec<Victim> {
         let Some(object) = self.objects.get_mut(&id) else { return Vec::new() };
         let end = range.end.min(object.pages.len());
         let resident =
@@ -341,7 +415,7 @@ impl Pages {
 
     /// The pages of a range whose content nobody wants any more, to be taken away. They are leaving from now
     /// on. False if others are on their way at present, and must be asked for again.
-    pub(crate) fn discard(&mut self, id: ObjectId, range: std::ops::Range<usize>) -> (Vec<Discarded>, bool) {
+    pub(crate) fn discard(&mut self, id: ObjectId, range: Range<usize>) -> (Vec<Discarded>, bool) {
         let Some(object) = self.objects.get_mut(&id) else { return (Vec::new(), true) };
         let end = range.end.min(object.pages.len());
         let (mut discarded, mut all) = (Vec::new(), true);
@@ -349,7 +423,7 @@ impl Pages {
             let page = &mut object.pages[index];
             let is_resident = match page.state {
                 State::Untouched => continue,
-                State::Requested { .. } | State::Placing | State::Leaving => {
+                State::Requested { .. } | State::Placing | State::Held | State::Leaving => {
                     all = false;
                     continue;
                 }
@@ -364,7 +438,7 @@ impl Pages {
     /// A page is as if nobody had touched it.
     pub(crate) fn discarded(&mut self, id: ObjectId, discarded: &Discarded) {
         let Some((_, page)) = self.object_and_page(id, discarded.page) else { return };
-        *page = Page { state: State::Untouched, content: None, precious: false };
+        *page = Page { state: State::Untouched, content: None, precious: false, back: false };
         self.used -= usize::from(discarded.is_resident);
     }
 
@@ -382,12 +456,20 @@ impl Pages {
         if same { Farewell::Drop } else { Farewell::Return }
     }
 
-    /// A page that was taken away, with this hash, is gone: dropped, or on its way to its manager.
-    pub(crate) fn gone(&mut self, victim: Victim, content: u64, returned: bool) {
+    /// A page that was taken away, with this hash, is gone: dropped, or on its way to its manager, if that
+    /// has not given it back meanwhile.
+    pub(crate) fn gone(&mut self, victim: Victim, content: u64, returned: bool) -> Gone {
         let zeros = self.zeros;
-        let Some((manager, page)) = self.object_and_page(victim.object, victim.page) else { return };
+        let Some((manager, page)) = self.object_and_page(victim.object, victim.page) else {
+            return Gone::Left;
+        };
+        let back = std::mem::take(&mut page.back);
         if returned {
             (page.content, page.precious) = (Some(content), false);
+        }
+        if back {
+            (page.state, page.precious) = (State::Placing, true);
+            return Gone::Back;
         }
         page.state = match page.content {
             _ if returned => State::Out,
@@ -398,6 +480,43 @@ impl Pages {
             None => State::Untouched,
         };
         self.used -= 1;
+        Gone::Left
+    }
+
+    /// A call wants a page for itself.
+    pub(crate) fn hold(&mut self, id: ObjectId, index: usize) -> Hold {
+        match self.object_and_page(id, index) {
+            Some((_, page)) if page.state == State::Resident => {
+                page.state = State::Held;
+                Hold::Held
+            }
+            Some((_, Page { state: State::Held | State::Placing | State::Leaving, .. })) => Hold::Wait,
+            _ => Hold::Absent,
+        }
+    }
+
+    /// A call has read or written the page that it held.
+    pub(crate) fn release(&mut self, id: ObjectId, index: usize) {
+        if let Some((_, page)) = self.object_and_page(id, index) {
+            page.state = State::Resident;
+        }
+    }
+
+    /// True if a call holds a page of this range.
+    pub(crate) fn is_held(&self, id: ObjectId, range: Range<usize>) -> bool {
+        let Some(Object { pages, .. }) = self.objects.get(&id) else { return false };
+        let end = range.end.min(pages.len());
+        pages[range.start.min(end)..end].iter().any(|page| page.state == State::Held)
+    }
+
+    /// How many pages are to be taken away at once where room is wanted: some of them, and no more than this.
+    pub(crate) fn batch(&self, most: usize) -> usize {
+        (self.limit / 16).clamp(1, most)
+    }
+
+    /// How many pages may be asked for before somebody touches them: some of them.
+    pub(crate) fn most_ahead(&self) -> usize {
+        (self.limit / 32).max(1)
     }
 
     /// A page that was to be taken away is in its place.
@@ -479,18 +598,10 @@ impl Pages {
         page.is_some_and(|page| coming(page.state))
     }
 
-    /// True if a page is being taken away.
-    pub(crate) fn is_leaving(&self, id: ObjectId, index: usize) -> bool {
-        let page = self.objects.get(&id).and_then(|object| object.pages.get(index));
-        page.is_some_and(|page| page.state == State::Leaving)
-    }
-
     /// Forgets an object that is not [busy](Self::is_busy), and whose memory is gone.
     pub(crate) fn remove(&mut self, id: ObjectId) {
         let Some(object) = self.objects.remove(&id) else { return };
-        let holds = |page: &&Page| {
-            matches!(page.state, State::Resident | State::Requested { .. } | State::Placing | State::Leaving)
-        };
+        let holds = |page: &&Page| !matches!(page.state, State::Untouched | State::Out | State::Failed);
         self.used -= object.pages.iter().filter(holds).count();
     }
 

@@ -72,9 +72,13 @@ extern "C" fn handle(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_
     // SAFETY: the signal is SIGBUS, which has an address.
     let address = unsafe { info_of_this.si_addr() }.addr() as u64 & !(PAGE as u64 - 1);
     let cores = CORES.read().unwrap_or_else(PoisonError::into_inner);
-    let core = cores.iter().filter_map(Weak::upgrade).find(|core| core.has(address));
+    let place = |core: Arc<Core>| {
+        let place = core.lock().at(address);
+        place.map(|(object, page)| (core, object, page))
+    };
+    let place = cores.iter().filter_map(Weak::upgrade).find_map(place);
     drop(cores);
-    let is_here = core.is_some_and(|core| core.bring(address));
+    let is_here = place.is_some_and(|(core, object, page)| core.bring(&object, page));
     // SAFETY: as above.
     unsafe { *errno = before };
     if !is_here {

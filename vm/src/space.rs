@@ -81,6 +81,42 @@ impl Space {
         unsafe { std::slice::from_raw_parts(start, count * PAGE) }
     }
 
+    /// The bytes of a page, to be written.
+    ///
+    /// # Safety
+    ///
+    /// The page is there, the memory writable, and nobody else reads or writes the page as long as this is
+    /// borrowed.
+    #[expect(clippy::mut_from_ref, reason = "whoever calls this has the page for itself")]
+    pub(crate) unsafe fn page_mut(&self, index: usize) -> &mut [u8] {
+        // SAFETY: the memory is mapped as long as the space is borrowed, and the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.at(index, 1), PAGE) }
+    }
+
+    /// Has the system read bytes. False if a page is not there and does not come.
+    pub(crate) fn read(&self, offset: usize, to: &mut [u8]) -> bool {
+        let here = libc::iovec { iov_base: to.as_mut_ptr().cast(), iov_len: to.len() };
+        let there = self.bytes(offset, to.len());
+        // SAFETY: the system checks both addresses, and writes to `to`.
+        let read = unsafe { libc::process_vm_readv(own_id(), &here, 1, &there, 1, 0) };
+        usize::try_from(read) == Ok(to.len())
+    }
+
+    /// Has the system write bytes. False if a page is not there and does not come.
+    pub(crate) fn write(&self, offset: usize, from: &[u8]) -> bool {
+        let here = libc::iovec { iov_base: from.as_ptr().cast_mut().cast(), iov_len: from.len() };
+        let there = self.bytes(offset, from.len());
+        // SAFETY: the system checks both addresses and writes to the space, of
+        // which whoever has a reference does not write meanwhile.
+        let written = unsafe { libc::process_vm_writev(own_id(), &here, 1, &there, 1, 0) };
+        usize::try_from(written) == Ok(from.len())
+    }
+
+    fn bytes(&self, offset: usize, len: usize) -> libc::iovec {
+        assert!(offset.checked_add(len).is_some_and(|end| end <= self.len));
+        libc::iovec { iov_base: self.start.as_ptr().wrapping_add(offset).cast(), iov_len: len }
+    }
+
     /// Gives the memory of pages back; what is there next is new.
     ///
     /// # Safety
@@ -98,10 +134,16 @@ impl Space {
         let _ = unsafe { mm::madvise(self.at(index, 1).cast(), PAGE, Advice::LinuxPopulateWrite) };
     }
 
-    fn at(&self, index: usize, count: usize) -> *mut u8 {
+    /// Where this many pages begin, which are all inside.
+    pub(crate) fn at(&self, index: usize, count: usize) -> *mut u8 {
         assert!(index.checked_add(count).is_some_and(|end| end <= self.len / PAGE));
         self.start.as_ptr().wrapping_add(index * PAGE)
     }
+}
+
+/// The number of this process.
+fn own_id() -> libc::pid_t {
+    std::process::id() as libc::pid_t
 }
 
 impl Drop for Space {

@@ -13,12 +13,11 @@ use mach_pager::store::Store;
 use mach_pager::store::file::{self, FileDisk};
 #[cfg(feature = "compression")]
 use mach_pager::store::{Codec, Compressed};
+use mach_vm::{Faults, Limits};
 use mig_runtime::platform::Std;
 
 use super::Bytes;
-use crate::demo::{self, Plan, Report, Swap};
-
-const PAGE: usize = 4096;
+use crate::demo::{self, PAGE, Plan, Report, Swap};
 
 /// What a temporary swap file has besides room for every page, since pages are written beside those that they
 /// replace: this many, and a part of them all. With a tenth of it free the pager keeps what the kernel has
@@ -28,8 +27,9 @@ const SPARE: usize = 8;
 
 /// Page more memory than there is through the pager, and verify every byte
 ///
-/// A small kernel on this machine gives clients memory, keeps a part of it resident, and has the pager store
-/// the rest. The clients write patterns and read them back.
+/// The kernel's half of mach-vm gives clients memory, keeps a part of it resident, and has the pager store the
+/// rest. The clients write patterns and read them back. Their pages come by page faults where the system permits
+/// userfaultfd, and where it does not, by calls.
 #[derive(Args)]
 pub(crate) struct Demo {
     /// Bytes of memory that the clients use
@@ -47,6 +47,10 @@ pub(crate) struct Demo {
     /// Threads that use the memory, each its own part
     #[arg(long, value_name = "N", default_value = "4")]
     clients: usize,
+
+    /// Bring pages by calls, without page faults, as where userfaultfd is not permitted
+    #[arg(long)]
+    soft: bool,
 
     /// Keep pages compressed, several in the place of one
     #[cfg(feature = "compression")]
@@ -99,6 +103,17 @@ impl Demo {
         let store = swap.open(|path| options.open::<Std>(path))?;
         self.note(store.disk());
         self.page_in(&plan, store)
+    }
+
+    /// How pages come.
+    fn faults(&self) -> Faults {
+        if self.soft {
+            return Faults::Calls;
+        }
+        let Some(why) = demo::no_faults() else { return Faults::Thread };
+        // Not `eprintln`, which panics if nobody reads.
+        let _ = writeln!(std::io::stderr(), "note: pages come by calls and not by faults: {why}");
+        Faults::Calls
     }
 
     /// Says what the system does not do.
@@ -159,7 +174,10 @@ impl Demo {
         if resident < clients {
             return Err(format!("--resident: {clients} clients need a page of {PAGE} bytes each at once"));
         }
-        Ok(Plan { pages, resident, clients })
+        if self.resident.0 < Limits::LEAST as u64 {
+            return Err(format!("--resident: {} at least must be resident", Bytes(Limits::LEAST as u64)));
+        }
+        Ok(Plan { pages, resident, clients, faults: self.faults() })
     }
 }
 

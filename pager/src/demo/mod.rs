@@ -1,8 +1,6 @@
-//! The demo: a VM kernel and a pager on one machine of `local`, and clients that use more memory than there
-//! is.
+//! The demo: the kernel's half of `mach-vm` and a pager on one machine of `local`, and clients that use more
+//! memory than may be resident.
 
-mod memory;
-mod vm;
 mod workload;
 
 use std::fmt;
@@ -12,18 +10,20 @@ use std::sync::{PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mach_defs::gnu::{default_pager, mach};
+use mach_defs::gnu::default_pager;
 use mach_pager::store::file::{self, FileError};
 use mach_pager::store::{Space, Store};
 use mach_pager::{Config, Service, StartError, Statistics, Supplies};
+use mach_vm::{Faults, Limits, Paged, Vm, VmError};
+use mig_runtime::KernReturn;
 use mig_runtime::kernel::local::{Census, Host, Local};
 use mig_runtime::platform::Std;
-use mig_runtime::{KernReturn, Server};
 use tempfile::TempDir;
 
-use memory::PAGE;
-use vm::Vm;
 use workload::{Client, Tally};
+
+/// Bytes of a page.
+pub(crate) const PAGE: usize = 4096;
 
 /// How large everything is.
 pub(crate) struct Plan {
@@ -32,6 +32,8 @@ pub(crate) struct Plan {
     /// How many of them may be resident.
     pub(crate) resident: usize,
     pub(crate) clients: usize,
+    /// How the clients' pages come.
+    pub(crate) faults: Faults,
 }
 
 /// What became of it.
@@ -67,6 +69,7 @@ pub(crate) enum Error {
     Start(StartError),
     Thread(std::io::Error),
     Kernel(KernReturn),
+    Memory(VmError),
 }
 
 impl fmt::Display for Error {
@@ -82,11 +85,18 @@ impl fmt::Display for Error {
                 write!(f, "there is no thread for each client: {error}; take fewer --clients")
             }
             Self::Kernel(code) => write!(f, "a call failed: {code}"),
+            Self::Memory(error) => error.fmt(f),
         }
     }
 }
 
 impl std::error::Error for Error {}
+
+impl From<VmError> for Error {
+    fn from(error: VmError) -> Self {
+        Self::Memory(error)
+    }
+}
 
 impl From<KernReturn> for Error {
     fn from(code: KernReturn) -> Self {
@@ -126,11 +136,18 @@ impl Swap {
     }
 }
 
+/// Why memory cannot be touched here as any other memory is, if so.
+pub(crate) fn no_faults() -> Option<VmError> {
+    let vm = Vm::new(&Host::new(), Limits { faults: Faults::Thread, ..Limits::default() });
+    vm.err().filter(|why| matches!(why, VmError::NotPermitted | VmError::OldKernel))
+}
+
 /// Runs the demo. `progress` is told now and then which share (0 to 1) of the work is done.
 pub(crate) fn run(plan: &Plan, store: impl Store, progress: impl Fn(f64)) -> Result<Report, Error> {
     let host = Host::new();
-    let (kernel, pager) = (host.new_task("kernel"), host.new_task("pager"));
-    let vm = Vm::new(&kernel, plan.resident)?;
+    let pager = host.new_task("pager");
+    let limits = Limits { resident: plan.resident * PAGE, faults: plan.faults, ..Limits::default() };
+    let vm = Vm::new(&host, limits)?;
     // Pages that cannot be stored come back a few times, so that clients go on, with errors, even if the swap
     // space is too small. Each client may have a message with pages on its way.
     let config = Config {
@@ -143,9 +160,7 @@ pub(crate) fn run(plan: &Plan, store: impl Store, progress: impl Fn(f64)) -> Res
         ..Config::default()
     };
     let service = Service::<_, Std, _>::start(&pager, store, config).map_err(Error::Start)?;
-
-    let server = Server::on(vm.ports()).with(mach::mach(&vm)).inline();
-    let report = server.serve_while(|| page(plan, &vm, &service, progress))??;
+    let report = page(plan, &vm, &service, progress)?;
     service.stop()?;
     Ok(report)
 }
@@ -157,26 +172,23 @@ fn page<S: Store>(
     service: &Service<Local, Std, S>,
     progress: impl Fn(f64),
 ) -> Result<Report, Error> {
-    let (kernel, pager) = (vm.host().kernel(), service.pager().manager_port().kernel());
-    let census = || [kernel.census(), pager.census()];
-    let to_host = Local::transfer(vm.host().make_send()?, pager)?;
+    let pager = service.pager().manager_port().kernel();
+    vm.set_default_manager(service.right()?)?;
+    let census = || [vm.task().census(), pager.census()];
     let before = census();
-    // The pager tells the kernel of itself, as it would at boot.
-    mach::vm_set_default_memory_manager(&to_host, service.pager().manager_port())
-        .map_err(KernReturn::from)?;
 
     let tally = Tally::default();
     let start = Instant::now();
-    work(plan, vm, &tally, progress)?;
+    let memory = work(plan, vm, &tally, progress)?;
     let time = start.elapsed();
     let space = service.pager().space();
-    vm.end()?;
+    drop(memory);
     wait_until_forgotten(service)?;
     Ok(Report {
         statistics: service.pager().statistics(),
         space,
         time,
-        peak_resident: vm.peak(),
+        peak_resident: vm.statistics().peak_resident / PAGE,
         may_be_resident: plan.resident,
         wrong: tally.wrong.into_inner(),
         errors: tally.errors.into_inner(),
@@ -185,19 +197,22 @@ fn page<S: Store>(
     })
 }
 
-/// Lets the clients work. If there is no room for a thread of one of them, those that there are end before
-/// they have done anything.
-fn work(plan: &Plan, vm: &Vm, tally: &Tally, progress: impl Fn(f64)) -> Result<(), Error> {
+/// Lets the clients work, and returns their memory. If there is no room for a thread of one of them, those
+/// that there are end before they have done anything.
+fn work(plan: &Plan, vm: &Vm, tally: &Tally, progress: impl Fn(f64)) -> Result<Vec<Paged>, Error> {
     let share = plan.pages / plan.clients;
     let total = workload::accesses(share) * plan.clients as u64;
+    let memory: Vec<Paged> = (0..plan.clients).map(|_| vm.open(share * PAGE)).collect::<Result<_, _>>()?;
     // Held until all threads are there; the word after it says whether they are.
     let begins = RwLock::new(false);
     thread::scope(|scope| {
         let mut all = begins.write().unwrap_or_else(PoisonError::into_inner);
         let begins = &begins;
-        let clients: Vec<_> = (0..plan.clients)
-            .map(|client| {
-                let client = Client::new(vm, share, tally, client as u64);
+        let clients: Vec<_> = memory
+            .iter()
+            .zip(0..)
+            .map(|(memory, client)| {
+                let client = Client::new(memory, tally, client);
                 let run = move || {
                     if *begins.read().unwrap_or_else(PoisonError::into_inner) {
                         client.run();
@@ -215,7 +230,7 @@ fn work(plan: &Plan, vm: &Vm, tally: &Tally, progress: impl Fn(f64)) -> Result<(
         Ok::<_, Error>(())
     })?;
     progress(1.0);
-    Ok(())
+    Ok(memory)
 }
 
 /// How long what follows from the last messages may take.

@@ -1,9 +1,10 @@
-//! What the clients of the VM kernel do: write patterns and read them back, page by page.
+//! What the clients do: write patterns and read them back, page by page.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::memory::{ObjectId, PAGE};
-use super::vm::{MemoryError, Vm};
+use mach_vm::{AccessError, Paged};
+
+use super::PAGE;
 
 /// What all clients count together.
 #[derive(Default)]
@@ -24,8 +25,8 @@ pub(crate) fn accesses(pages: usize) -> u64 {
 
 /// A client with memory of its own.
 pub(crate) struct Client<'a> {
-    vm: &'a Vm,
-    object: ObjectId,
+    number: u64,
+    memory: &'a Paged,
     tally: &'a Tally,
     /// How often each page has been written; `None` after a memory error, until it is written again.
     versions: Vec<Option<u64>>,
@@ -42,9 +43,9 @@ const SAME_FILLED: usize = 64;
 const AHEAD: usize = 32;
 
 impl<'a> Client<'a> {
-    pub(crate) fn new(vm: &'a Vm, pages: usize, tally: &'a Tally, seed: u64) -> Self {
-        let random = mix(seed);
-        Self { vm, object: vm.allocate(pages), tally, versions: vec![Some(0); pages], random }
+    pub(crate) fn new(memory: &'a Paged, tally: &'a Tally, number: u64) -> Self {
+        let versions = vec![Some(0); memory.len() / PAGE];
+        Self { number, memory, tally, versions, random: mix(number) }
     }
 
     /// Writes every page, then reads and writes by chance, then reads every page.
@@ -72,8 +73,9 @@ impl<'a> Client<'a> {
             (*page, *write) = (self.random as usize % pages, self.random >> 32 & 0xff < 77);
         }
         next.sort_unstable();
-        // Where that fails, so does an access.
-        let _ = self.vm.will_need(self.object, next.iter().map(|(page, _)| *page));
+        for run in next.chunk_by(|a, b| b.0 - a.0 <= 1) {
+            self.memory.will_need(run[0].0 * PAGE..(run[run.len() - 1].0 + 1) * PAGE);
+        }
         // Backwards: the one that was asked for last comes last, and then there is no more to wait for.
         for (page, write) in next.iter().rev() {
             if *write { self.write(*page) } else { self.read(*page) }
@@ -89,15 +91,14 @@ impl<'a> Client<'a> {
         words_mut(&mut content)
             .zip(self.pattern(page, version))
             .for_each(|(to, word)| *to = word.to_le_bytes());
-        // The kernel's lock is held meanwhile, so that it is no more than a copy.
-        let written = self.vm.access(self.object, page, true, |data| data.copy_from_slice(&content));
+        let written = self.memory.write_at(page * PAGE, &content);
         self.versions[page] = Some(version);
         self.done(page, written);
     }
 
     fn read(&mut self, page: usize) {
         let mut content = [0; PAGE];
-        let read = self.vm.access(self.object, page, false, |data| content.copy_from_slice(data));
+        let read = self.memory.read_at(page * PAGE, &mut content);
         if let (Ok(()), Some(version)) = (read, self.versions[page]) {
             let pattern = self.pattern(page, version).map(u64::to_le_bytes);
             let is_right = words(&content).eq(pattern.take(PAGE / 8));
@@ -106,7 +107,7 @@ impl<'a> Client<'a> {
         self.done(page, read);
     }
 
-    fn done<R>(&mut self, page: usize, result: Result<R, MemoryError>) {
+    fn done(&mut self, page: usize, result: Result<(), AccessError>) {
         if result.is_err() {
             self.versions[page] = None;
             self.tally.errors.fetch_add(1, Ordering::Relaxed);
@@ -118,7 +119,7 @@ impl<'a> Client<'a> {
     /// same.
     fn pattern(&self, page: usize, version: u64) -> impl Iterator<Item = u64> + use<> {
         let step: u64 = if version == 0 || page % SAME_FILLED == 0 { 0 } else { 0x9e37_79b9_7f4a_7c15 };
-        let object = self.object.number() << 40;
+        let object = self.number << 40;
         let first = if version == 0 { 0 } else { mix(object ^ (page as u64) << 16 ^ version) };
         (0..).map(move |at: u64| first.wrapping_add(step.wrapping_mul(at)))
     }

@@ -15,6 +15,11 @@ const ZEROS: u64 = 0;
 /// What happens next.
 #[derive(Clone, Debug)]
 enum Step {
+    /// A call takes a page for itself, or is done with the one that it has.
+    Hold(usize),
+    Release,
+    /// Pages will be wanted.
+    WillNeed(usize, usize),
     /// A thread touches a page, and writes this into it if it is there.
     Touch(usize, Option<u64>),
     /// The manager answers its oldest request.
@@ -36,6 +41,9 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => (0..PAGES, prop::option::of(1..9_u64)).prop_map(|(page, write)| Step::Touch(page, write)),
+        2 => (0..PAGES).prop_map(Step::Hold),
+        3 => Just(Step::Release),
+        1 => (0..PAGES, 1..PAGES).prop_map(|(page, most)| Step::WillNeed(page, most)),
         6 => Just(Step::Answer),
         1 => Just(Step::Unavailable),
         2 => (0..PAGES, any::<bool>()).prop_map(|(page, precious)| Step::Unasked(page, precious)),
@@ -58,6 +66,7 @@ struct Model {
     /// What the program has written last.
     truth: HashMap<usize, u64>,
     requests: VecDeque<usize>,
+    held: Option<usize>,
     /// Taken away, with their content, and whether they are returned.
     leaving: Vec<(Victim, u64, bool)>,
     buried: bool,
@@ -74,8 +83,8 @@ impl Model {
             HashMap::new()
         };
         let truth = store.clone();
-        let (memory, requests, leaving) = Default::default();
-        Self { pages, id, external, memory, store, truth, requests, leaving, buried: false, now: 0 }
+        let (memory, requests, held, leaving) = Default::default();
+        Self { pages, id, external, memory, store, truth, requests, held, leaving, buried: false, now: 0 }
     }
 
     fn place(&mut self, page: usize, content: u64) {
@@ -118,8 +127,9 @@ impl Model {
 
     fn arrived(&mut self, page: usize, content: u64, arrival: Arrival) {
         match arrival {
-            Arrival::Place | Arrival::PlaceBeyondLimit => self.place(page, content),
-            Arrival::Later | Arrival::Refuse => {}
+            Arrival::Place => self.place(page, content),
+            Arrival::Refuse => {}
+            Arrival::NoRoom => panic!("room was made for page {page}"),
             Arrival::Fail => panic!("page {page}: an honest manager's content is refused"),
         }
     }
@@ -128,6 +138,25 @@ impl Model {
         match *step {
             Step::Touch(page, write) => {
                 self.touch(page, write);
+            }
+            Step::Hold(page) => {
+                if self.held.is_none() && self.pages.hold(self.id, page) == Hold::Held {
+                    assert!(self.memory.contains_key(&page), "page {page} is not there");
+                    self.held = Some(page);
+                }
+            }
+            Step::Release => {
+                if let Some(page) = self.held.take() {
+                    assert!(self.memory.contains_key(&page), "page {page} has gone from under a call");
+                    self.pages.release(self.id, page);
+                }
+            }
+            Step::WillNeed(page, most) => {
+                self.now += 1;
+                if let Ahead::Request(count) = self.pages.will_need(self.id, page, most, self.now) {
+                    assert!((1..=most).contains(&count) && page + count <= PAGES);
+                    self.requests.extend(page..page + count);
+                }
             }
             Step::Answer => {
                 let Some(page) = self.requests.pop_front() else { return };
@@ -148,11 +177,17 @@ impl Model {
             }
             Step::Unasked(page, precious) => {
                 if let (Some(&content), false) = (self.store.get(&page), self.requests.contains(&page)) {
-                    let arrival = self.pages.arrived(self.id, page, content, precious);
-                    self.arrived(page, content, arrival);
-                    if precious && matches!(arrival, Arrival::Place | Arrival::PlaceBeyondLimit) {
+                    // It does not keep what it gives away as precious, so that every arrival of that counts.
+                    let precious = precious && !self.buried;
+                    let mut arrival = self.pages.arrived(self.id, page, content, precious);
+                    if arrival == Arrival::NoRoom {
+                        assert!(precious);
+                        arrival = self.pages.arrived_again(self.id, page, content);
+                    }
+                    if precious {
                         self.store.remove(&page);
                     }
+                    self.arrived(page, content, arrival);
                 }
             }
             Step::Evict(count, has_room) => {
@@ -173,8 +208,10 @@ impl Model {
                 self.pages.unblock();
             }
             Step::Finish => {
-                for (victim, content, returned) in self.leaving.drain(..) {
-                    self.pages.gone(victim, content, returned);
+                for (victim, content, returned) in std::mem::take(&mut self.leaving) {
+                    if self.pages.gone(victim, content, returned) == Gone::Back {
+                        self.place(victim.page, content);
+                    }
                 }
             }
             Step::Discard(page, count) => {
@@ -191,6 +228,7 @@ impl Model {
             Step::Bury => {
                 // What was returned before that is lost with it.
                 self.step(&Step::Finish);
+                self.step(&Step::Release);
                 self.pages.bury(self.id);
                 self.requests.clear();
                 self.buried = true;
@@ -199,10 +237,12 @@ impl Model {
         let held = self.memory.len() + self.requests.len() + self.leaving.len();
         assert_eq!(self.pages.used(), held, "frames are counted");
         assert!(self.pages.used() <= LIMIT + PAGES);
+        assert_eq!(self.pages.is_held(self.id, 0..PAGES), self.held.is_some());
     }
 
     /// At the end every page can be had, with the right content.
     fn end(mut self) {
+        self.step(&Step::Release);
         self.step(&Step::Finish);
         let pages = if self.buried { 0 } else { PAGES };
         for page in 0..pages {
@@ -260,14 +300,18 @@ fn pages_that_come_back_have_a_bound() {
         pages.placed(id, page);
         for victim in pages.victims(1) {
             assert_eq!(pages.taken(victim, 7), Farewell::Return);
-            pages.gone(victim, 7, true);
+            assert_eq!(pages.gone(victim, 7, true), Gone::Left);
             out.push(victim.page);
         }
     }
-    let arrivals: Vec<_> = out.iter().map(|page| pages.arrived(id, *page, 7, true)).collect();
-    assert_eq!(arrivals[..LIMIT], [Arrival::Place; LIMIT]);
-    assert_eq!(arrivals[LIMIT..LIMIT + OVERDRAFT], [Arrival::PlaceBeyondLimit; OVERDRAFT]);
-    assert!(arrivals[LIMIT + OVERDRAFT..].iter().all(|arrival| *arrival == Arrival::Fail));
+    let arrive = |page: &usize| match pages.arrived(id, *page, 7, true) {
+        Arrival::NoRoom => (true, pages.arrived_again(id, *page, 7)),
+        arrival => (false, arrival),
+    };
+    let arrivals: Vec<_> = out.iter().map(arrive).collect();
+    assert_eq!(arrivals[..LIMIT], [(false, Arrival::Place); LIMIT]);
+    assert_eq!(arrivals[LIMIT..LIMIT + OVERDRAFT], [(true, Arrival::Place); OVERDRAFT]);
+    assert!(arrivals[LIMIT + OVERDRAFT..].iter().all(|arrival| *arrival == (true, Arrival::Fail)));
     assert_eq!(pages.peak(), LIMIT + OVERDRAFT);
 }
 
@@ -304,4 +348,53 @@ fn what_is_touched_in_order_is_asked_for_in_pieces() {
     assert_eq!(ask(&mut pages, 89), 1);
     assert_eq!(pages.fault(id, 90, 0), Fault::Zero, "nobody has it");
     assert_eq!(pages.used(), 47 + 1 + (1 + 2) + (1 + 2 + 4 + 6) + 1 + 1);
+}
+
+/// A manager that cannot keep a page gives it back at once, while it is still leaving.
+#[test]
+fn a_page_that_comes_back_while_it_leaves_stays() {
+    let mut pages = Pages::new(LIMIT, ZEROS);
+    let id = pages.add(PAGES, false);
+    assert_eq!(pages.fault(id, 3, 0), Fault::Zero);
+    pages.placed(id, 3);
+    for _ in 0..3 {
+        let [victim] = pages.victims(1)[..] else { panic!("it is the only one") };
+        assert_eq!(pages.taken(victim, 7), Farewell::Return, "nobody else has it, changed or not");
+        assert_eq!(pages.arrived(id, 3, 7, true), Arrival::Refuse, "it is still here");
+        assert_eq!(pages.gone(victim, 7, true), Gone::Back);
+        pages.placed(id, 3);
+        assert_eq!((pages.fault(id, 3, 0), pages.used()), (Fault::Wake, 1));
+    }
+}
+
+/// What is given as precious while the page is here was the manager's only copy.
+#[test]
+fn a_page_that_its_manager_has_given_away_is_returned() {
+    let mut pages = Pages::new(LIMIT, ZEROS);
+    let id = pages.add(PAGES, true);
+    assert_eq!(pages.fault(id, 0, 0), Fault::Request(1));
+    assert_eq!(pages.arrived(id, 0, 7, false), Arrival::Place);
+    assert_eq!(pages.arrived(id, 0, 7, true), Arrival::Refuse);
+    pages.placed(id, 0);
+    let [victim] = pages.victims(1)[..] else { panic!("it is the only one") };
+    assert_eq!(pages.taken(victim, 7), Farewell::Return);
+}
+
+/// A page that a call has in hands does not leave, and leaves later.
+#[test]
+fn a_page_that_is_held_does_not_leave() {
+    let mut pages = Pages::new(LIMIT, ZEROS);
+    let id = pages.add(PAGES, false);
+    for page in 0..2 {
+        assert_eq!(pages.fault(id, page, 0), Fault::Zero);
+        pages.placed(id, page);
+    }
+    assert_eq!(
+        (pages.hold(id, 0), pages.hold(id, 0), pages.hold(id, 5)),
+        (Hold::Held, Hold::Wait, Hold::Absent)
+    );
+    assert_eq!(pages.victims(2), [Victim { object: id, page: 1 }]);
+    assert_eq!(pages.hold(id, 1), Hold::Wait, "it is leaving");
+    pages.release(id, 0);
+    assert_eq!(pages.victims(2), [Victim { object: id, page: 0 }]);
 }

@@ -1,0 +1,143 @@
+//! How pages come to their places, and leave them.
+
+use std::ptr;
+
+use rustix::io::{self, Errno};
+
+use crate::space::{PAGE, Space};
+use crate::uffd::{Told, Uffd, Unusable};
+
+/// Pages are touched by threads of the program, or by calls.
+pub(crate) enum Places {
+    /// By threads: whoever touches a page that is not there waits in the system.
+    Touched {
+        memory: Uffd,
+        /// For memory that pages are moved out to.
+        staging: Uffd,
+    },
+    /// By calls: each of them holds the page, so that nobody else has it in hands while it comes or goes.
+    Called,
+}
+
+impl Places {
+    pub(crate) fn touched(told: Told) -> Result<Self, Unusable> {
+        Ok(Self::Touched { memory: Uffd::new(told)?, staging: Uffd::new(told)? })
+    }
+
+    /// True if memory may be touched by threads.
+    pub(crate) fn are_touched(&self) -> bool {
+        matches!(self, Self::Touched { .. })
+    }
+
+    /// Memory for an object. Where it is touched by calls, these write to it also for managers.
+    pub(crate) fn space(&self, len: usize, writable: bool) -> io::Result<Space> {
+        Space::new(len, writable || !self.are_touched())
+    }
+
+    /// Pages of this memory come and go by this from now on.
+    pub(crate) fn register(&self, space: &Space) -> io::Result<()> {
+        match self {
+            Self::Touched { memory, .. } => memory.register(space),
+            Self::Called => Ok(()),
+        }
+    }
+
+    /// Memory for pages that leave; `None` where they need not be moved for that.
+    pub(crate) fn stage(&self, pages: usize) -> io::Result<Option<Space>> {
+        match self {
+            Self::Touched { staging, .. } => {
+                let stage = Space::new(pages * PAGE, true)?;
+                staging.register(&stage)?;
+                Ok(Some(stage))
+            }
+            Self::Called => Ok(None),
+        }
+    }
+
+    /// Puts a copy of pages in their place, from this one on, and wakes whoever waits for one of them.
+    pub(crate) fn place(&self, space: &Space, page: usize, data: &[u8]) {
+        match self {
+            // A page that cannot be placed is not there, and whoever touches it asks again.
+            Self::Touched { memory, .. } => drop(memory.place(space.page(page), data)),
+            Self::Called => {
+                let to = space.at(page, data.len() / PAGE);
+                // SAFETY: the memory is writable, of that size, and nobody has a reference into pages that
+                // are being placed.
+                unsafe { ptr::copy_nonoverlapping(data.as_ptr(), to, data.len()) };
+            }
+        }
+    }
+
+    /// Puts pages of zeros there.
+    pub(crate) fn place_zeros(&self, space: &Space, page: usize) {
+        match self {
+            Self::Touched { memory, .. } => drop(memory.place_zeros(space.page(page))),
+            // What was discarded, or was never there, is zeros.
+            Self::Called => {}
+        }
+    }
+
+    /// From now on access to the page is an error. If even that is not to be had, whoever touches it waits;
+    /// but memory that is registered can be poisoned.
+    pub(crate) fn poison(&self, space: &Space, page: usize) {
+        if let Self::Touched { memory, .. } = self {
+            let _ = memory.poison(space.page(page));
+        }
+    }
+
+    /// Whoever waits for one of these pages tries again.
+    pub(crate) fn wake(&self, space: &Space, page: usize, count: usize) {
+        if let (Self::Touched { memory, .. }, 1..) = (self, count) {
+            let _ = memory.wake(space.page(page), count);
+        }
+    }
+
+    /// Moves pages of writable memory out to a stage, each in one step for whoever writes to it meanwhile.
+    /// Returns how many of the first ones have moved.
+    pub(crate) fn move_out(
+        &self,
+        stage: &Space,
+        slot: usize,
+        space: &Space,
+        page: usize,
+        count: usize,
+    ) -> usize {
+        match self {
+            Self::Touched { staging, .. } => staging.move_pages(stage.page(slot), space.page(page), count).0,
+            Self::Called => 0,
+        }
+    }
+
+    /// The same for one page, which may be shared since a fork.
+    pub(crate) fn move_one_out(
+        &self,
+        stage: &Space,
+        slot: usize,
+        space: &Space,
+        page: usize,
+    ) -> io::Result<()> {
+        let Self::Touched { staging, .. } = self else { return Err(Errno::INVAL) };
+        match staging.move_page(stage.page(slot), space.page(page)) {
+            Err(Errno::BUSY) => {
+                space.populate(page);
+                staging.move_page(stage.page(slot), space.page(page))
+            }
+            moved => moved,
+        }
+    }
+
+    /// Puts a copy of a page of memory that is read only into a stage.
+    pub(crate) fn copy_out(&self, stage: &Space, slot: usize, space: &Space, page: usize) -> io::Result<()> {
+        let Self::Touched { staging, .. } = self else { return Err(Errno::INVAL) };
+        // SAFETY: a resident page of memory that nobody can write to, which stays until the thread that takes
+        // it away says that it is gone.
+        staging.place(stage.page(slot), unsafe { space.pages(page, 1) })
+    }
+
+    /// Moves a page back that has been moved out.
+    pub(crate) fn move_back(&self, stage: &Space, slot: usize, space: &Space, page: usize) {
+        if let Self::Touched { memory, .. } = self {
+            let _ = memory.move_page(space.page(page), stage.page(slot));
+        }
+    }
+}
