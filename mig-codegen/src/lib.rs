@@ -153,6 +153,8 @@ mod layout;
 mod lints;
 pub mod model;
 mod output;
+#[cfg(feature = "pages")]
+pub mod pages;
 mod resolve;
 mod rust;
 mod shipped;

@@ -31,6 +31,7 @@ const STEPS: &[Step] = &[
     ("examples of the documentation", doctests),
     ("documentation", documentation),
     ("the book", book::check),
+    ("the book's compiler, in a browser", book::try_it),
     ("packages, packed and built against each other", packed),
     ("a program without std", no_std),
     ("instructions for a message, against C", bench::instructions),

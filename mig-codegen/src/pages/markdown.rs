@@ -1,7 +1,7 @@
 //! The same pages as Markdown, for a repository or a book.
 
-use mig_codegen::doc::{comment, messages, type_text};
-use mig_codegen::model::Routine;
+use crate::doc::{comment, messages, type_text};
+use crate::model::Routine;
 
 use super::{Page, answers, nameless};
 

@@ -1,6 +1,6 @@
 //! A message drawn as a map of its bytes: rows of eight, a cell for each part of a slot in a row.
 
-use mig_codegen::model::{Indirect, Message, Routine, Slot, SlotRole};
+use crate::model::{Indirect, Message, Routine, Slot, SlotRole};
 
 use super::html::escape;
 

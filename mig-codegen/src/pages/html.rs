@@ -1,19 +1,20 @@
 //! Pages for a browser: each is one file, with nothing from elsewhere.
 
-use mig_codegen::doc::{comment, describe, type_text};
-use mig_codegen::model::{Arg, Message, Routine, Type};
+use crate::doc::{comment, describe, type_text};
+use crate::model::{Arg, Message, Routine, Type};
 
 use super::{Page, answers, map, nameless, role};
 
 const STYLE: &str = include_str!("style.css");
 
 /// The page of an interface.
-pub(super) fn page(page: &Page) -> String {
+pub(super) fn page(page: &Page, index: Option<&str>) -> String {
     let interface = page.interface();
     let name = escape(&interface.name);
     let abis: Vec<_> = page.interfaces.iter().map(|interface| interface.abi.name()).collect();
-    let mut body =
-        format!("<p><a href=\"index.html\">All interfaces</a></p>\n<h1><code>{name}</code></h1>\n");
+    let all = |index| format!("<p><a href=\"{}\">All interfaces</a></p>\n", escape(index));
+    let mut body = index.map_or_else(String::new, all);
+    body += &format!("<h1><code>{name}</code></h1>\n");
     body += &paragraphs(&interface.doc);
     body += &format!(
         "<p>Messages {} to {}, served by <code>{}</code>; shown as on {}.</p>\n<table>\n",
