@@ -248,8 +248,6 @@ pub struct Rules {
     pub elements_out_of_line: bool,
     /// Data of a fixed size, or with a bound, can be out of line.
     pub sizes_out_of_line: bool,
-    /// An array of arrays of rights is counted like any other: by its elements. Else by the rights.
-    pub counts_groups_of_rights: bool,
     /// Bits of a port in a message whose slot has its name; `None` if a slot is as large as the ABI's ports
     /// are.
     pub port_bits: Option<u32>,
@@ -260,7 +258,6 @@ static TYPED: Rules = Rules {
     inline_bytes: 2048,
     elements_out_of_line: false,
     sizes_out_of_line: false,
-    counts_groups_of_rights: true,
     port_bits: None,
 };
 
@@ -269,7 +266,6 @@ static UNTYPED: Rules = Rules {
     inline_bytes: 0,
     elements_out_of_line: true,
     sizes_out_of_line: true,
-    counts_groups_of_rights: false,
     port_bits: Some(32),
 };
 

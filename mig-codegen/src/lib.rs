@@ -168,7 +168,6 @@ pub mod doc {
 
 use mig_parser::ast::Ast;
 use mig_parser::diagnostics::{Diagnostic, Diagnostics};
-use mig_parser::source::Span;
 
 use crate::abi::Abi;
 pub use crate::config::{Analysis, Config, Input, Output};
@@ -216,7 +215,7 @@ pub fn analyze(
 
 /// That a file has no interface, as far as its statements are right.
 fn no_interface(ast: &Ast) -> Diagnostic {
-    let span = ast.statements.first().map_or(Span::default(), |first| first.span);
+    let span = ast.statements.first().map_or(ast.end, |first| first.span);
     resolve::no_subsystem(span, "nothing to generate")
 }
 

@@ -2,9 +2,11 @@
 //! another value, lays messages out wrong without a word.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::Command;
 
 use mig_codegen::abi::{Abi, Target};
+use mig_parser::{Memory, Options, preprocessed};
 
 /// Name to parameters and text.
 type Macros = BTreeMap<String, String>;
@@ -251,4 +253,53 @@ fn an_architecture_is_chosen_by_name() {
         Abi::by_name("apple-64").and_then(|abi| abi.target("aarch64")).map(|t| t.processor),
         Some("arm64")
     );
+}
+
+/// The operators that only some compilers have are there where the target's compiler has them. `__has_feature`
+/// is left out: gcc has it since its release 14.
+#[test]
+fn each_compiler_has_its_operators() {
+    const OPERATORS: &[&str] = &[
+        "_Pragma",
+        "__COUNTER__",
+        "__FILE_NAME__",
+        "__INCLUDE_LEVEL__",
+        "__TIMESTAMP__",
+        "__has_attribute",
+        "__has_builtin",
+        "__has_c_attribute",
+        "__has_cpp_attribute",
+        "__has_declspec_attribute",
+        "__has_include",
+        "__has_include_next",
+        "__has_warning",
+        "__is_identifier",
+        "__is_target_arch",
+        "__is_target_os",
+    ];
+    let lines = |name: &&str| format!("#ifdef {name}\n{name}_is_there\n#endif\n");
+    let text: String = OPERATORS.iter().map(lines).collect();
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("operators.c");
+    std::fs::write(&file, &text).expect("a file in the folder for tests");
+    for (abi, programs, arguments) in
+        [("gnu-x86_64", &["gcc"][..], &["-m64"][..]), ("apple-64", CLANG, &["-target", "arm64-apple-macosx"])]
+    {
+        let output = programs.iter().find_map(|program| {
+            let output = Command::new(program).args(arguments).args(["-E", "-P"]).arg(&file).output().ok();
+            output.filter(|output| output.status.success())
+        });
+        let Some(output) = output else {
+            assert!(std::env::var_os("CI").is_none(), "no {programs:?}");
+            println!("skipped: no {programs:?}");
+            continue;
+        };
+        let theirs = String::from_utf8_lossy(&output.stdout);
+        let target = Abi::by_name(abi).expect("an ABI").targets[0];
+        let options =
+            target.predefined.iter().fold(Options::new(), |options, lines| options.predefine(lines));
+        let (ours, said) =
+            preprocessed(&options, &Memory::new().file("operators.c", text.as_str()), "operators.c");
+        assert_eq!(said, "");
+        assert_eq!(ours, theirs.split_whitespace().collect::<Vec<_>>(), "{abi}");
+    }
 }

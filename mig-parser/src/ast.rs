@@ -11,6 +11,8 @@ pub struct Ast {
     pub statements: Vec<Statement>,
     /// The types whose declarations have syntax errors: what uses them is not wrong itself.
     pub wrong_types: Vec<String>,
+    /// The end of the file.
+    pub end: Span,
 }
 
 impl Ast {

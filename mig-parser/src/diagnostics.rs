@@ -181,6 +181,12 @@ impl Diagnostic {
         Self::new(Severity::Warning, code, span, message, label)
     }
 
+    /// An error about a whole file, of which there is no line to show.
+    pub(crate) fn of_a_file(code: &'static str, message: impl Into<String>) -> Self {
+        let (severity, message) = (Severity::Error, message.into());
+        Self { code, severity, message, labels: Vec::new(), help: None }
+    }
+
     fn new(
         severity: Severity,
         code: &'static str,

@@ -39,11 +39,14 @@ impl Types<'_> {
         match native {
             Native::PointerTo(words) | Native::ValueOf(words) => self.c_type(words, span, out),
             Native::PointerToIfNot(..) => {
-                out.error(
-                    codes::NOT_GENERATED,
-                    span,
-                    "`PointerToIfNot` is not generated",
-                    "Apple's compiler makes no server of it either",
+                out.push(
+                    Diagnostic::error(
+                        codes::NOT_GENERATED,
+                        span,
+                        "`PointerToIfNot` is not generated",
+                        "Apple's compiler crashes while it writes the server, and no other knows the word",
+                    )
+                    .with_help("use `PointerTo`, and an argument that says whether the value is there"),
                 );
                 None
             }

@@ -241,18 +241,6 @@ impl<'a> Resolver<'a> {
                 "an array of memory out of line, whose parts C counts in an array of its own (`Subs`)"
             }
             (_, None) => "an array of this kind has no form in Rust yet",
-            (
-                TypeKind::Bounded { element, .. }
-                | TypeKind::Indefinite { element, .. }
-                | TypeKind::OutOfLine { element, count: None, .. },
-                Some(_),
-            ) if element.port().is_some()
-                && !matches!(element.kind, TypeKind::Port(_))
-                && !self.abi.rules().counts_groups_of_rights =>
-            {
-                // Its count is that of the inner arrays, which a list of rights does not show.
-                "an array of arrays of rights"
-            }
             (_, Some(form)) => return Some(form),
         };
         out.error(codes::ARGUMENT_NOT_GENERATED, span, format!("`{}` is not generated yet", name.name), why);

@@ -222,11 +222,14 @@ impl<'a> Types<'a> {
             return Some(());
         }
         let c = &ty.c;
-        if c.in_tran.is_some()
+        // Data of fixed size out of line is a single value, although Rust's stubs count it.
+        let is_single =
+            self.abi.rules().type_words && matches!(ty.kind, TypeKind::OutOfLine { max: Some(_), .. });
+        let is_translated = c.in_tran.is_some()
             || c.out_tran.is_some()
             || c.destructor.is_some()
-            || c.in_tran_payload.is_some()
-        {
+            || c.in_tran_payload.is_some();
+        if is_translated && !is_single {
             out.error(
                 codes::TRANSLATED_ARRAY,
                 decl.spec.span,

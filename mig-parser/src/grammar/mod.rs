@@ -17,6 +17,7 @@ use crate::ast::{Ast, Statement};
 use crate::diagnostics::Diagnostics;
 use crate::keyword::Keyword;
 use crate::preprocess::Preprocessed;
+use crate::source::Span;
 use crate::token::{Kind, Punct, Token};
 use input::{Fault, Shared, Tokens, punct};
 
@@ -28,7 +29,8 @@ pub(crate) use types::OPTIONS as TYPE_OPTIONS;
 pub(crate) fn parse(input: &Preprocessed, diagnostics: &mut Diagnostics) -> Ast {
     let tokens = &input.tokens;
     let shared = Shared::new(tokens, &input.names, &input.docs, &input.sources);
-    let mut ast = Ast::default();
+    let end = input.tokens.last().map_or(Span::default(), |end| end.span);
+    let mut ast = Ast { end, ..Ast::default() };
     let mut at = 0;
     while tokens[at].kind != Kind::End {
         if tokens[at].is(Punct::Semicolon) {

@@ -68,7 +68,6 @@ const TABLE: &[(&str, BuiltIn)] = &[
     ("__has_c_attribute", BuiltIn::Has(&[])),
     ("__has_cpp_attribute", BuiltIn::Has(&[])),
     ("__has_declspec_attribute", BuiltIn::Has(&[])),
-    ("__has_embed", BuiltIn::Has(&[])),
     ("__has_warning", BuiltIn::Has(&[])),
     ("__has_builtin", BuiltIn::HasBuiltin),
     ("__is_identifier", BuiltIn::IsIdentifier),
@@ -80,6 +79,20 @@ const TABLE: &[(&str, BuiltIn)] = &[
     ),
     ("__is_target_environment", BuiltIn::IsTarget(&[("gnu", "__gnu_hurd__")])),
 ];
+
+/// What clang has and gcc does not.
+const CLANGS: &[&str] = &[
+    "__has_declspec_attribute",
+    "__has_warning",
+    "__is_identifier",
+    "__is_target_arch",
+    "__is_target_vendor",
+    "__is_target_os",
+    "__is_target_environment",
+];
+
+/// What gcc has and clang does not, for C.
+const GCCS: &[&str] = &["__has_cpp_attribute"];
 
 /// What gcc and clang have beyond C11, as `__has_feature` calls it.
 const FEATURES: &[&str] = &[
@@ -190,9 +203,9 @@ const KEYWORDS: &[&str] = &[
 ];
 
 impl BuiltIn {
-    /// Whether `#ifdef` finds it: it is a macro, and no operator.
+    /// Whether `#ifdef` finds it, as it finds all but `defined`.
     pub(super) fn is_macro(self) -> bool {
-        !matches!(self, BuiltIn::Defined | BuiltIn::Pragma)
+        self != BuiltIn::Defined
     }
 }
 
@@ -202,6 +215,15 @@ impl Preprocessor<'_> {
         for (name, built_in) in TABLE {
             let symbol = self.names.intern(name);
             *self.definition_of(symbol) = Some(Definition::BuiltIn(*built_in));
+        }
+    }
+
+    /// Forgets what the target's compiler does not have.
+    pub(super) fn keep_the_compilers(&mut self) {
+        let clang = self.names.intern("__clang__");
+        for name in if self.is_macro(clang) { GCCS } else { CLANGS } {
+            let symbol = self.names.intern(name);
+            *self.definition_of(symbol) = None;
         }
     }
 

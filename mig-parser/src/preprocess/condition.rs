@@ -208,6 +208,13 @@ impl Parser<'_> {
         Ok(Value::new(bits, unsigned))
     }
 
+    /// Whether this is the `L` of `L'x'`, or one of its kin.
+    fn is_wide(&self, prefix: Token) -> bool {
+        let next = self.tokens.get(self.at + 1);
+        next.is_some_and(|next| next.kind == Kind::Char && !next.space)
+            && matches!(self.names.text(prefix.symbol), "L" | "u" | "U")
+    }
+
     fn unary(&mut self) -> Result<Value> {
         let Some(token) = self.peek() else { return Err(self.missing("an operand")) };
         match token.kind {
@@ -229,6 +236,12 @@ impl Parser<'_> {
                 self.at += 1;
                 let value = self.comma()?;
                 if self.take(Punct::RParen) { Ok(value) } else { Err(self.missing("`)`")) }
+            }
+            Kind::Ident if self.is_wide(token) => {
+                self.at += 2;
+                let bits = wide_character(self.names.text(self.tokens[self.at - 1].symbol));
+                bits.map(|bits| Value::new(bits, false))
+                    .ok_or_else(|| self.wrong(token.span, "not one character"))
             }
             // What is no macro is zero.
             Kind::Ident => {
@@ -303,6 +316,17 @@ fn character(text: &str) -> Option<u64> {
         rest = behind;
     }
     (count > 0).then_some(i64::from(value) as u64)
+}
+
+/// The value of `L'x'`: that of its last character, as gcc has it.
+fn wide_character(text: &str) -> Option<u64> {
+    let mut rest = text.strip_prefix('\'')?.strip_suffix('\'')?.as_bytes();
+    let mut value = None;
+    while let Some((byte, behind)) = one_character(rest)? {
+        value = Some(u64::from(byte));
+        rest = behind;
+    }
+    value
 }
 
 /// The first character of a constant and what stands after it; `None` if it is none.

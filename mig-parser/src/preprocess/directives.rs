@@ -174,7 +174,7 @@ impl Preprocessor<'_> {
             return Err((Some(name.span), "not a name"));
         }
         if let Some(Some(Definition::BuiltIn(built_in))) = self.macros.get(name.symbol.index()) {
-            if !built_in.is_macro() || matches!(built_in, BuiltIn::HasInclude { .. }) {
+            if matches!(built_in, BuiltIn::Defined | BuiltIn::Pragma | BuiltIn::HasInclude { .. }) {
                 return Err((Some(name.span), "this operator cannot be a macro"));
             }
         }

@@ -215,6 +215,7 @@ impl Preprocessor<'_> {
             self.push_frame(text, base, PathBuf::new(), None);
             self.read_to_end(&mut Vec::new());
             self.predefined_end = self.sources.last_place().start;
+            self.keep_the_compilers();
         }
     }
 
@@ -233,9 +234,7 @@ impl Preprocessor<'_> {
             ErrorKind::IsADirectory => format!("`{path}` is a folder, not a file"),
             _ => format!("cannot read `{path}`: {error}"),
         };
-        // There is no line to show.
-        let diagnostic = Diagnostic::error(codes::UNREADABLE, Span::default(), message, "");
-        self.error(Diagnostic { labels: Vec::new(), ..diagnostic });
+        self.error(Diagnostic::of_a_file(codes::UNREADABLE, message));
     }
 
     /// Defines what the options define, in their order, as if a file before the first said so.
@@ -273,8 +272,17 @@ impl Preprocessor<'_> {
     /// Reads on in a file; `site` is the `#include`.
     fn open(&mut self, Found { path, folder, bytes }: Found, site: Option<Span>) {
         if bytes.len() > self.bytes_left {
-            let span = site.unwrap_or_default();
-            return self.stop(codes::INPUT_LIMIT, span, "there is too much input", "more than 256 MiB");
+            match site {
+                Some(site) => {
+                    self.stop(codes::INPUT_LIMIT, site, "there is too much input", "more than 256 MiB");
+                }
+                None => {
+                    let message = format!("`{}` has more than 256 MiB", path.display());
+                    self.error(Diagnostic::of_a_file(codes::INPUT_LIMIT, message));
+                    self.halt();
+                }
+            }
+            return;
         }
         self.bytes_left -= bytes.len();
         let (text, base) = match self.texts.get(&path) {

@@ -266,6 +266,11 @@ impl Preprocessor<'_> {
                 break;
             }
         }
+        // A backslash of its own at the end would make the closing quote part of the text.
+        let backslashes = text.len() - text.trim_end_matches('\\').len();
+        if backslashes % 2 == 1 {
+            text.pop();
+        }
         text.push('"');
         let symbol = self.names.intern(&text);
         Token { kind: Kind::Str, symbol, ..hash }

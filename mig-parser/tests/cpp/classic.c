@@ -72,3 +72,4 @@ digraph
 %:endif
 #define dg(a, b) a %:%: b
 dg(1, 2)
+str(one backslash \) str(two \\) str('\\' \)

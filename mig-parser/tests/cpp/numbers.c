@@ -71,3 +71,12 @@ unary
 #if 1 << 3 == 8 && (1 | 2) == 3 && (3 & 6) == 2 && (3 ^ 6) == 5
 bits
 #endif
+#if L'a' == 97 && u'b' == 98 && U'\x41' == 65 && L'\377' == 255
+wide characters
+#endif
+#ifdef _Pragma
+an operator is defined
+#endif
+#if defined defined
+no
+#endif
