@@ -10,7 +10,7 @@ use mig_parser::source::Span;
 #[doc(inline)]
 pub use mig_abi::{Facts, TrailerField};
 
-pub use self::form::{Extent, Form, Memory, Plain, Rights};
+pub use self::form::{Extent, Form, Memory, Parts, Plain, Rights};
 pub use self::message::{
     Check, Complex, InLine, Indirect, Message, MessageKind, Slot, SlotRole, Steps, TypeWord, TypedStep,
     UntypedStep,
@@ -210,6 +210,13 @@ impl Routine {
 }
 
 impl Arg {
+    /// One of the parts of an array whose elements are out of line, as if it were the argument.
+    pub fn part(&self) -> Option<Arg> {
+        let Form::Parts(parts) = &self.form else { return None };
+        let (ty, _) = self.ty.parts()?;
+        Some(Arg { form: (*parts.part).clone(), ty: ty.clone(), ..self.clone() })
+    }
+
     /// Its value travels in the request.
     pub fn in_request(&self) -> bool {
         matches!(self.role, Role::In | Role::InOut)

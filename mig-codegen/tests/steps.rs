@@ -27,6 +27,8 @@ fn steps(routine: &Routine, message: &Message) -> Vec<String> {
         UntypedStep::SameCount { arg, first } => format!("{} as many as {}", name(*arg), name(*first)),
         UntypedStep::Limit { arg } => format!("limit {}", name(*arg)),
         UntypedStep::Data { arg, .. } => format!("data {}", name(*arg)),
+        UntypedStep::Parts { arg } => format!("parts {}", name(*arg)),
+        UntypedStep::Subs { arg } => format!("subs {}", name(*arg)),
     };
     match &message.steps {
         Steps::Typed(steps) => steps.iter().map(typed).collect(),

@@ -175,7 +175,7 @@ struct Walk<'a> {
     counts: HashMap<usize, u64>,
     /// How many elements of the last type word make one of the array.
     multiplier: u32,
-    /// The rights of arrays whose elements have a descriptor each.
+    /// The rights and the parts of arrays whose elements have a descriptor each.
     rights: BTreeMap<usize, Vec<Value>>,
     /// The arguments by their index.
     values: Vec<(usize, Value)>,
@@ -279,6 +279,7 @@ impl<'a> Walk<'a> {
                     _ => {}
                 }
             }
+            (SlotRole::Subs, size) => self.subs(slot, size)?,
             (SlotRole::Pad, size) => {
                 let to_alignment = self.at.next_multiple_of(facts.alignment) - self.at;
                 let size = size.map_or(to_alignment, |size| size as usize);
@@ -356,8 +357,34 @@ impl<'a> Walk<'a> {
         if found.physical_copy {
             memory.insert("physical_copy".to_owned(), json!(true));
         }
+        if arg.ty.parts().is_some() {
+            self.rights.entry(index).or_default().push(Value::Object(memory));
+            return Some(());
+        }
         self.counts.insert(index, count);
         self.values.push((index, Value::Object(memory)));
+        Some(())
+    }
+
+    /// The counts of the parts of an array, which their descriptors say too.
+    fn subs(&mut self, slot: &Slot, size: Option<u32>) -> Option<()> {
+        let index = slot.arg?;
+        let count = self.counts.get(&index).copied().unwrap_or(0);
+        let len = size.map_or(count.saturating_mul(4), u64::from);
+        let (offset, bytes) = self.take(slot.offset, usize::try_from(len).unwrap_or(usize::MAX))?;
+        let counts: Vec<u64> = bytes.chunks_exact(4).filter_map(|count| uint(count, 0, 4)).collect();
+        let text: Vec<String> = counts.iter().map(u64::to_string).collect();
+        self.piece(offset, bytes.len(), slot, text.join(", "));
+        let parts = self.rights.get(&index).cloned().unwrap_or_default();
+        for (number, (part, count)) in parts.iter().zip(counts).enumerate() {
+            let described = part.get("count").and_then(Value::as_u64).unwrap_or(0);
+            if described != count {
+                let text = format!(
+                    "the count of part {number} is {count}, and its descriptor has {described} elements"
+                );
+                self.fault(offset + 4 * number, text);
+            }
+        }
         Some(())
     }
 
@@ -384,7 +411,7 @@ impl<'a> Walk<'a> {
             if let Some(count) = self.counts.get(&arg.same_count.unwrap_or(index)).copied() {
                 if count > rights.len() as u64 {
                     let text = format!(
-                        "{count} rights are more than the {} that `{}` may have",
+                        "{count} elements are more than the {} that `{}` may have",
                         rights.len(),
                         arg.name
                     );

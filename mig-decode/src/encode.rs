@@ -110,6 +110,8 @@ struct Written {
     disposition: Option<u32>,
     /// The dispositions of rights that have a descriptor each, with their names.
     rights: Vec<(u64, u32)>,
+    /// The parts of an array, each of which is out of line.
+    parts: Vec<Written>,
     outside: bool,
     deallocate: bool,
     physical_copy: bool,
@@ -156,6 +158,11 @@ impl Writer<'_> {
                     false => self.argument(index)?.count,
                 };
                 self.bytes.extend((count as u32).to_le_bytes());
+            }
+            (SlotRole::Subs, Some(index)) => {
+                let counts = self.argument(index)?.parts.iter().map(|part| part.count as u32);
+                let bytes: Vec<u8> = counts.flat_map(u32::to_le_bytes).collect();
+                self.bytes.extend(bytes);
             }
             (SlotRole::Data, Some(index)) => {
                 let bytes = self.argument(index)?.bytes.clone();
@@ -220,6 +227,11 @@ impl Writer<'_> {
         let at = self.bytes.len();
         self.argument(index)?;
         let Some((written, used)) = self.written.get_mut(&index) else { return Ok(()) };
+        let nothing = Written { disposition: Some(unused_right(slot)), ..Written::default() };
+        let written = match self.routine.args[index].ty.parts() {
+            Some(_) => written.parts.get(*used).unwrap_or(&nothing),
+            None => &*written,
+        };
         let (address, disposition) = match is_right {
             // An array that is not full has descriptors of no rights at its end.
             true => written.rights.get(*used).copied().unwrap_or((0, unused_right(slot))),
@@ -255,6 +267,9 @@ impl Writer<'_> {
     }
 
     fn prepare(&self, arg: &Arg, value: &Value) -> Result<Written, String> {
+        if let (Some(part), Some((_, max))) = (arg.part(), arg.ty.parts()) {
+            return self.parts(&part, value, max, matches!(arg.ty.kind, TypeKind::Fixed { .. }));
+        }
         let port = arg.ty.port().or_else(|| element_port(&arg.ty));
         let usual = port.and_then(|port| port.sender).map(|right| right as u32);
         if let Some(memory) = value.as_object().filter(|fields| fields.contains_key("address")) {
@@ -278,6 +293,18 @@ impl Writer<'_> {
                 Ok(Written { bytes, count, ..Written::default() })
             }
         }
+    }
+
+    /// An array of memory or rights out of line: at most `max`, or always as many.
+    fn parts(&self, part: &Arg, value: &Value, max: u32, always: bool) -> Result<Written, String> {
+        let list = value.as_array().ok_or_else(|| value::wrong(value, "a list of memory out of line"))?;
+        if list.len() > max as usize || always && list.len() != max as usize {
+            let declared = if always { "there are" } else { "there may be" };
+            return Err(format!("{} parts, where {declared} {max}", list.len()));
+        }
+        let parts = list.iter().map(|value| self.prepare(part, value));
+        let parts: Vec<Written> = parts.collect::<Result<_, _>>()?;
+        Ok(Written { count: parts.len() as u64, parts, ..Written::default() })
     }
 
     fn rights(&self, values: &[Value], usual: Option<u32>) -> Result<Written, String> {

@@ -92,6 +92,11 @@ fn name_of(right: mig_abi::Disposition) -> &'static str {
 }
 
 fn argument(abi: &Abi, arg: &Arg, counts: &mut [u64], index: usize, random: &mut Random) -> Value {
+    if let (Some(part), Some((_, max))) = (arg.part(), arg.ty.parts()) {
+        let is_fixed = matches!(arg.ty.kind, TypeKind::Fixed { .. });
+        let count = if is_fixed { max.into() } else { random.below(u64::from(max) + 1) };
+        return (0..count).map(|_| argument(abi, &part, counts, index, random)).collect();
+    }
     let (port, pointer) = (abi.facts.port, abi.facts.pointer);
     let is_typed = abi.facts.family == mig_abi::Family::Typed;
     let count = arg.same_count.map(|first| counts[first]);
@@ -195,6 +200,28 @@ fn what_is_encoded_is_decoded() {
         }
     }
     assert!(messages > 20_000, "{messages}");
+}
+
+/// A descriptor for each part, and counts of the parts.
+#[test]
+fn arrays_of_what_is_out_of_line() {
+    let text = "subsystem parts 900;
+        type port_t = MACH_MSG_TYPE_COPY_SEND; type int = MACH_MSG_TYPE_INTEGER_32;
+        type ints_t = ^array[] of int; type ten_t = ^array[10] of int; type ports_t = ^array[] of port_t;
+        type three_t = array[3] of ints_t; type some_t = array[*:3] of ints_t; type tens_t = array[*:2] of ten_t;
+        type lists_t = array[*:2] of ports_t; type two_t = array[2] of ports_t;
+        routine a(p : port_t; in x : three_t; in n : int; inout y : some_t; out z : tens_t);
+        routine b(p : port_t; in x : lists_t; out y : two_t);";
+    for abi in ["osf-32", "apple-64"] {
+        let config = Config::new().abi(abi);
+        let input = mig_codegen::Input::Text { name: "parts.defs", text: text.as_bytes() };
+        let interface = config.interface(input).unwrap().value;
+        let mut dictionary = Dictionary::new(&config).unwrap();
+        dictionary.add(&interface);
+        for (seed, routine) in (0..20).flat_map(|seed| interface.routines.iter().map(move |r| (seed, r))) {
+            both_ways(&dictionary, &interface, routine, &mut Random(seed));
+        }
+    }
 }
 
 proptest! {

@@ -57,13 +57,19 @@ fn c_name(ty: &Type) -> Option<&str> {
 fn structure(text: &mut String, interface: &Interface, routine: &Routine, message: &Message, name: &str) {
     *text += "typedef struct {\n";
     let mut at = 0;
-    for slot in message.slots.iter().filter(|slot| slot.role != SlotRole::Trailer) {
-        let size = slot.size.or(slot.max).unwrap_or(0);
+    // The descriptors of an array are one member.
+    let are_one = |a: &Slot, b: &Slot| (a.role, a.arg) == (b.role, b.arg) && is_descriptor(a.role);
+    for slots in message.slots.chunk_by(are_one) {
+        let slot = &slots[0];
+        if slot.role == SlotRole::Trailer {
+            continue;
+        }
+        let size = slots.iter().map(|slot| slot.size.or(slot.max).unwrap_or(0)).sum();
         // The padding after a counted array is as long as the array leaves it.
         let size = if slot.role == SlotRole::Pad && slot.size.is_none() { padding(at, size) } else { size };
         at += size;
         if size > 0 {
-            *text += &format!("\t{};\n", member(interface, routine, slot, size));
+            *text += &format!("\t{};\n", member(interface, routine, slot, slots.len(), size));
         }
     }
     *text += &format!("}} {name};\nMIG_ASSERT(sizeof({name}) == {at});\n\n");
@@ -74,8 +80,17 @@ fn padding(at: u32, most: u32) -> u32 {
     (most + 1 - at % (most + 1)) % (most + 1)
 }
 
-/// A slot of this many bytes, as a member of a structure.
-fn member(interface: &Interface, routine: &Routine, slot: &Slot, size: u32) -> String {
+fn is_descriptor(role: SlotRole) -> bool {
+    matches!(role, SlotRole::Port | SlotRole::Ool | SlotRole::OolPorts)
+}
+
+/// The brackets of an array of this many.
+fn many(alike: usize) -> String {
+    if alike == 1 { String::new() } else { format!("[{alike}]") }
+}
+
+/// This many slots that are alike, of this many bytes together, as a member of a structure.
+fn member(interface: &Interface, routine: &Routine, slot: &Slot, alike: usize, size: u32) -> String {
     let arg = slot.arg.map(|index| &routine.args[index]);
     let name = arg.map_or("RetCode", |arg| arg.name.as_str());
     match slot.role {
@@ -85,11 +100,12 @@ fn member(interface: &Interface, routine: &Routine, slot: &Slot, size: u32) -> S
         }
         SlotRole::Type => format!("mach_msg_type_t {name}Type"),
         SlotRole::BodyCount => "mach_msg_body_t msgh_body".to_owned(),
-        SlotRole::Port => format!("mach_msg_port_descriptor_t {name}"),
-        SlotRole::Ool => format!("mach_msg_ool_descriptor_t {name}"),
-        SlotRole::OolPorts => format!("mach_msg_ool_ports_descriptor_t {name}"),
+        SlotRole::Port => format!("mach_msg_port_descriptor_t {name}{}", many(alike)),
+        SlotRole::Ool => format!("mach_msg_ool_descriptor_t {name}{}", many(alike)),
+        SlotRole::OolPorts => format!("mach_msg_ool_ports_descriptor_t {name}{}", many(alike)),
         SlotRole::Ndr => "NDR_record_t NDR".to_owned(),
         SlotRole::Count => format!("mach_msg_type_number_t {name}Cnt"),
+        SlotRole::Subs => format!("mach_msg_type_number_t {name}Subs[{}]", size / 4),
         SlotRole::Offset => format!("mach_msg_type_number_t {name}Offset"),
         SlotRole::Pad => format!("char {name}Pad[{size}]"),
         SlotRole::RetCode => "kern_return_t RetCode".to_owned(),

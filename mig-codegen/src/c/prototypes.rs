@@ -60,6 +60,13 @@ impl View {
         if self.is_polymorphic(arg) {
             list.push(format!("mach_msg_type_name_t {star}{name}Poly"));
         }
+        if arg
+            .ty
+            .parts()
+            .is_some_and(|(part, _)| matches!(part.kind, TypeKind::OutOfLine { count: None, .. }))
+        {
+            list.push(format!("mach_msg_type_number_t *{name}Subs"));
+        }
         if counted {
             list.push(format!("mach_msg_type_number_t {star}{name}Cnt"));
         }

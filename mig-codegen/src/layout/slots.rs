@@ -59,13 +59,14 @@ impl Slots {
     /// Data of variable size, `most` bytes at most, and its padding. `None` if it is too large.
     pub(super) fn counted(
         &mut self,
+        role: SlotRole,
         arg: Option<usize>,
         element: u64,
         most: u64,
         indirect: Indirect,
     ) -> Option<()> {
         let slot = Slot {
-            role: SlotRole::Data,
+            role,
             arg,
             offset: self.at.map(narrow),
             size: None,
@@ -89,6 +90,18 @@ impl Slots {
             });
         }
         Some(())
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Lets the receiver compare none of these fields, in the slots from `first` on.
+    pub(super) fn forget_checks(&mut self, first: usize, fields: &[&str]) {
+        for slot in &mut self.list[first..] {
+            slot.check.retain(|check| !fields.contains(&check.field));
+        }
     }
 
     /// Padding after `size` bytes of fixed data.

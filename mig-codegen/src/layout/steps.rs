@@ -50,11 +50,12 @@ pub(super) fn untyped(routine: &Routine, kind: MessageKind, slots: &[Slot]) -> V
                 }
                 // It stands before the data, and is written and read with them.
                 Form::Plain(_) => {}
-                Form::Right(_) | Form::Rights(_) | Form::Memory(_) => {
+                Form::Right(_) | Form::Rights(_) | Form::Memory(_) | Form::Parts(_) => {
                     steps.push(UntypedStep::Count { arg });
                     steps.extend(sharers(routine, arg));
                 }
             },
+            (SlotRole::Subs, Some(arg)) => steps.push(UntypedStep::Subs { arg }),
             (SlotRole::Data, Some(arg)) => {
                 if let Form::Plain(plain) = &routine.args[arg].form {
                     steps.push(UntypedStep::Data { arg, plain: plain.clone() });
@@ -71,6 +72,7 @@ pub(super) fn untyped(routine: &Routine, kind: MessageKind, slots: &[Slot]) -> V
                 | SlotRole::Ool
                 | SlotRole::OolPorts
                 | SlotRole::Count
+                | SlotRole::Subs
                 | SlotRole::Data,
                 _,
             ) => {}
@@ -89,6 +91,7 @@ fn in_descriptors(routine: &Routine, slots: &[Slot], index: usize) -> Option<Unt
         Form::Right(port) => Some(UntypedStep::Right { arg: index, port: *port }),
         Form::Rights(rights) => Some(UntypedStep::Rights { arg: index, rights: *rights, counted }),
         Form::Memory(memory) => Some(UntypedStep::Memory { arg: index, memory: memory.clone(), counted }),
+        Form::Parts(_) => Some(UntypedStep::Parts { arg: index }),
     }
 }
 

@@ -148,14 +148,20 @@ impl<'a> Table<'a> {
                 self.slots.pad(arg, pointer);
             }
             TypeKind::Bounded { max, .. } => {
-                self.slots.counted(arg, element, u64::from(max).checked_mul(element)?, Indirect::Never)?;
+                self.slots.counted(
+                    SlotRole::Data,
+                    arg,
+                    element,
+                    u64::from(max).checked_mul(element)?,
+                    Indirect::Never,
+                )?;
             }
             TypeKind::BoundedString { max } => {
-                self.slots.counted(arg, 1, u64::from(max), Indirect::Never)?;
+                self.slots.counted(SlotRole::Data, arg, 1, u64::from(max), Indirect::Never)?;
             }
             TypeKind::Indefinite { inline_max, .. } => {
                 let most = u64::from(inline_max).checked_mul(element)?.max(pointer);
-                self.slots.counted(arg, element, most, Indirect::Depends)?;
+                self.slots.counted(SlotRole::Data, arg, element, most, Indirect::Depends)?;
             }
             TypeKind::Scalar(_)
             | TypeKind::Port(_)

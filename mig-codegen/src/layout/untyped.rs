@@ -116,9 +116,21 @@ fn has_data(ty: &Type) -> bool {
     match &ty.kind {
         TypeKind::Port(_) => false,
         TypeKind::OutOfLine { element, count: Some(_), .. } => element.port().is_none(),
+        // The counts of its parts alone do not.
+        TypeKind::Fixed { element, .. } if has_subs(element) => right_out_of_line(element).is_none(),
         TypeKind::Fixed { element, .. } => has_data(element),
         _ => true,
     }
+}
+
+/// The right that it is, or that its elements are.
+fn right_out_of_line(ty: &Type) -> Option<PortType> {
+    ty.element()?.port()
+}
+
+/// Whether an array of this has counts of its parts.
+fn has_subs(part: &Type) -> bool {
+    matches!(part.kind, TypeKind::OutOfLine { count: None, .. })
 }
 
 struct Table<'a> {
@@ -133,8 +145,13 @@ impl Table<'_> {
         if count > MOST_DESCRIPTORS {
             return Err(TooLarge { arg: Some(index) });
         }
+        let first = self.slots.len();
         for _ in 0..count {
             self.descriptor(index, &arg.ty).ok_or(TooLarge { arg: Some(index) })?;
+        }
+        if arg.ty.parts().is_some() && matches!(arg.ty.kind, TypeKind::Bounded { .. }) {
+            // The parts that are not used are empty.
+            self.slots.forget_checks(first, &["size", "count"]);
         }
         self.slots.fits(Some(index))
     }
@@ -203,19 +220,35 @@ impl Table<'_> {
         };
         match &ty.kind {
             TypeKind::Port(_) => {}
-            TypeKind::Fixed { element, .. } if descriptors(element).is_some() => {}
+            TypeKind::Fixed { element, count, .. } if descriptors(element).is_some() => {
+                if has_subs(element) {
+                    self.slots.fixed(SlotRole::Subs, at, u64::from(*count) * 4);
+                }
+            }
             TypeKind::Indefinite { .. } | TypeKind::OutOfLine { count: None, .. } => count(self),
             TypeKind::OutOfLine { .. } => {}
-            TypeKind::Bounded { element, .. } if descriptors(element).is_some() => count(self),
+            TypeKind::Bounded { element, max } if descriptors(element).is_some() => {
+                count(self);
+                if has_subs(element) {
+                    let most = u64::from(*max).checked_mul(4)?;
+                    self.slots.counted(SlotRole::Subs, at, 4, most, Indirect::Never)?;
+                }
+            }
             TypeKind::Bounded { element, max } => {
                 count(self);
                 let bytes = Wire::of(element, self.facts)?.bytes(1)?;
-                self.slots.counted(at, bytes, u64::from(*max).checked_mul(bytes)?, Indirect::Never)?;
+                self.slots.counted(
+                    SlotRole::Data,
+                    at,
+                    bytes,
+                    u64::from(*max).checked_mul(bytes)?,
+                    Indirect::Never,
+                )?;
             }
             TypeKind::BoundedString { max } => {
                 self.slots.fixed(SlotRole::Offset, at, 4);
                 self.slots.fixed(SlotRole::Count, at, 4);
-                self.slots.counted(at, 1, u64::from(*max), Indirect::Never)?;
+                self.slots.counted(SlotRole::Data, at, 1, u64::from(*max), Indirect::Never)?;
             }
             TypeKind::Scalar(_)
             | TypeKind::Fixed { .. }

@@ -15,6 +15,19 @@ pub enum Form {
     Rights(Rights),
     /// Plain data that is, or may be, outside of the message.
     Memory(Memory),
+    /// An array whose elements are out of line, each in a descriptor of its own: only untyped ABIs have it.
+    Parts(Parts),
+}
+
+/// An array of memory or of rights that are out of line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parts {
+    /// What each of them is to a programmer: memory, or an array of rights.
+    pub part: Box<Form>,
+    /// How many descriptors there are.
+    pub max: u32,
+    /// A count says how many of them are used.
+    pub counted: bool,
 }
 
 /// Plain data in the message.
@@ -70,6 +83,10 @@ pub enum Memory {
 impl Form {
     /// The form of a type; `None` for an array of what is neither plain data nor rights.
     pub fn of(ty: &Type) -> Option<Form> {
+        if let Some((element, max)) = ty.parts() {
+            let counted = matches!(ty.kind, TypeKind::Bounded { .. });
+            return Some(Form::Parts(Parts { part: Box::new(Form::of(element)?), max, counted }));
+        }
         Some(match &ty.kind {
             TypeKind::Port(port) => Form::Right(*port),
             TypeKind::Scalar(_) if ty.is_bool() => Form::Plain(Plain::Bool),
@@ -112,7 +129,11 @@ impl Form {
     /// True if the type of a result mentions the kernel: it owns rights, or memory that the kernel has
     /// brought.
     pub fn owns(&self) -> bool {
-        self.has_rights() || matches!(self, Form::Memory(Memory::OutOfLine(element)) if element.is_byte())
+        match self {
+            Form::Memory(Memory::OutOfLine(element)) => element.is_byte(),
+            Form::Parts(parts) => parts.part.owns(),
+            Form::Plain(_) | Form::Right(_) | Form::Rights(_) | Form::Memory(_) => self.has_rights(),
+        }
     }
 }
 

@@ -114,6 +114,8 @@ pub enum SlotRole {
     Ndr,
     /// The count of a variable array, where it travels by itself.
     Count,
+    /// The counts of an array's parts, each of which is out of line.
+    Subs,
     /// The offset word of an untyped ABI's variable string.
     Offset,
     /// An argument's value.
@@ -139,6 +141,7 @@ impl SlotRole {
             Self::OolPorts => "ool_ports",
             Self::Ndr => "ndr",
             Self::Count => "count",
+            Self::Subs => "subs",
             Self::Offset => "offset",
             Self::Data => "data",
             Self::Pad => "pad",
@@ -244,6 +247,16 @@ pub enum UntypedStep {
         memory: Memory,
         /// A count of its own, or that of another argument, says how many elements there are.
         counted: bool,
+    },
+    /// An array whose parts are out of line, a descriptor each.
+    Parts {
+        /// The argument.
+        arg: usize,
+    },
+    /// How many elements each of these parts has.
+    Subs {
+        /// The argument.
+        arg: usize,
     },
     /// The NDR record.
     Ndr,

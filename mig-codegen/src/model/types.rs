@@ -90,6 +90,18 @@ impl Type {
         })
     }
 
+    /// What is out of line each time, in an array of such: one of them, and how many there are at most.
+    pub fn parts(&self) -> Option<(&Type, u32)> {
+        match &self.kind {
+            TypeKind::Fixed { element, count: max, .. } | TypeKind::Bounded { element, max }
+                if matches!(element.kind, TypeKind::OutOfLine { .. }) =>
+            {
+                Some((element, *max))
+            }
+            _ => None,
+        }
+    }
+
     /// How many rights are out of line, where there are always as many.
     pub fn rights_out_of_line(&self) -> Option<u32> {
         fn group(ty: &Type) -> Option<u32> {

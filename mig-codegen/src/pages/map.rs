@@ -95,6 +95,7 @@ fn label(routine: &Routine, slot: &Slot) -> String {
     let what = match (slot.role, slot.indirect) {
         (SlotRole::Type, _) => "type",
         (SlotRole::Count, _) => "count",
+        (SlotRole::Subs, _) => "counts of its parts",
         (SlotRole::Pad, _) => return "pad".to_owned(),
         (SlotRole::Data, Indirect::Always) => "address",
         (SlotRole::Data, Indirect::Depends) => "data or address",
@@ -108,7 +109,7 @@ fn class(slot: &Slot) -> &'static str {
     match slot.role {
         SlotRole::Header | SlotRole::BodyCount | SlotRole::Ndr | SlotRole::Trailer => "header",
         SlotRole::Type | SlotRole::Port | SlotRole::Ool | SlotRole::OolPorts => "descriptor",
-        SlotRole::Count | SlotRole::Offset => "count",
+        SlotRole::Count | SlotRole::Subs | SlotRole::Offset => "count",
         SlotRole::Data => "data",
         SlotRole::Pad => "pad",
         SlotRole::RetCode => "code",

@@ -234,17 +234,13 @@ impl<'a> Resolver<'a> {
 
     /// What an argument is to a programmer; an error if nothing has been thought of.
     fn form(&self, ty: &Type, name: &Ident, span: Span, out: &mut Diagnostics) -> Option<Form> {
-        let why = match (&ty.kind, Form::of(ty)) {
-            (TypeKind::Fixed { element, .. } | TypeKind::Bounded { element, .. }, None)
-                if matches!(element.kind, TypeKind::OutOfLine { .. }) =>
-            {
-                "an array of memory out of line, whose parts C counts in an array of its own (`Subs`)"
-            }
-            (_, None) => "an array of this kind has no form in Rust yet",
-            (_, Some(form)) => return Some(form),
-        };
-        out.error(codes::ARGUMENT_NOT_GENERATED, span, format!("`{}` is not generated yet", name.name), why);
-        None
+        let form = Form::of(ty);
+        if form.is_none() {
+            let message = format!("`{}` is not generated yet", name.name);
+            let why = "an array of this kind has no form in Rust yet";
+            out.error(codes::ARGUMENT_NOT_GENERATED, span, message, why);
+        }
+        form
     }
 
     fn role(&self, argument: &Argument, direction: Direction, out: &mut Diagnostics) -> Option<Role> {
@@ -263,8 +259,8 @@ impl<'a> Resolver<'a> {
     /// A variable array that goes both ways would need two places for one count.
     fn check_in_out(&self, arg: &Arg, out: &mut Diagnostics) -> Option<()> {
         let in_line = match arg.ty.kind {
-            // Rights in descriptors have their places whatever their count is.
-            TypeKind::Bounded { .. } if arg.form.has_rights() => self.abi.rules().type_words,
+            // What is in descriptors has its places whatever its count is.
+            TypeKind::Bounded { .. } if !matches!(arg.form, Form::Plain(_)) => self.abi.rules().type_words,
             TypeKind::Bounded { .. } | TypeKind::BoundedString { .. } => true,
             TypeKind::Indefinite { .. } => self.abi.rules().inline_bytes > 0,
             _ => false,
@@ -296,7 +292,7 @@ impl<'a> Resolver<'a> {
         }
         if let Some(span) = flags.count_in_out {
             let in_line = match arg.ty.kind {
-                TypeKind::Bounded { .. } => true,
+                TypeKind::Bounded { .. } => !matches!(arg.form, Form::Parts(_)),
                 TypeKind::Indefinite { .. } => self.abi.rules().inline_bytes > 0,
                 _ => false,
             };
@@ -399,7 +395,11 @@ fn check_type(arg: &Arg, direction: Direction, out: &mut Diagnostics) -> Option<
 /// `samecount`: an array that shares the count of the variable array before it.
 fn same_count(arg: &mut Arg, flags: &Flags, earlier: &[Arg], out: &mut Diagnostics) -> Option<()> {
     let Some(span) = flags.same_count else { return Some(()) };
-    let is_array = |arg: &Arg| is_counted(&arg.ty) && !matches!(arg.ty.kind, TypeKind::BoundedString { .. });
+    let is_array = |arg: &Arg| {
+        is_counted(&arg.ty)
+            && !matches!(arg.ty.kind, TypeKind::BoundedString { .. })
+            && !matches!(arg.form, Form::Parts(_))
+    };
     let goes_the_same_way =
         |other: &Arg| other.in_request() == arg.in_request() && other.in_reply() == arg.in_reply();
     let first = earlier.iter().rposition(|other| is_array(other) && other.same_count.is_none());
@@ -533,5 +533,5 @@ fn is_integer(ty: &Type) -> bool {
 
 /// Memory that a message can take along.
 fn can_dealloc(ty: &Type) -> bool {
-    matches!(ty.kind, TypeKind::OutOfLine { .. } | TypeKind::Indefinite { .. })
+    matches!(ty.kind, TypeKind::OutOfLine { .. } | TypeKind::Indefinite { .. }) || ty.parts().is_some()
 }

@@ -447,7 +447,7 @@ impl<'a> Types<'a> {
             Bound::UpTo(max) => max.value,
             Bound::Unbounded => 0,
         };
-        let declared = self.element(element, span, out)?;
+        let declared = self.element(element, max > 0, span, out)?;
         let size = self.element_size(&declared.ty, element.span, out)?;
         let inline_max = (self.abi.rules().inline_bytes / size) as u32;
         let element = Arc::new(declared.ty.clone());
@@ -466,7 +466,7 @@ impl<'a> Types<'a> {
         span: Span,
         out: &mut Diagnostics,
     ) -> Option<Declared> {
-        let declared = self.element(element, span, out)?;
+        let declared = self.element(element, !by_value, span, out)?;
         if count == 0 {
             out.warning(codes::NO_BYTES, span, "this type has no size", "an array of no elements");
         }
@@ -478,12 +478,22 @@ impl<'a> Types<'a> {
         Some(declared)
     }
 
-    /// The element of an array: neither variable nor, where type words stand before the data, out of line.
-    fn element(&self, spec: &TypeSpec, array: Span, out: &mut Diagnostics) -> Option<Declared> {
+    /// The element of an array: neither variable nor, where type words stand before the data or the array has
+    /// no bound, out of line.
+    fn element(
+        &self,
+        spec: &TypeSpec,
+        may_be_out_of_line: bool,
+        array: Span,
+        out: &mut Diagnostics,
+    ) -> Option<Declared> {
         let element = self.spec(spec, out)?;
         let what = match element.ty.kind {
-            TypeKind::OutOfLine { .. } if self.abi.rules().elements_out_of_line => return Some(element),
+            TypeKind::OutOfLine { .. } if may_be_out_of_line && self.abi.rules().elements_out_of_line => {
+                return Some(element);
+            }
             TypeKind::OutOfLine { .. } => "out of line",
+            _ if element.ty.parts().is_some() => "arrays of what is out of line",
             _ if is_counted(&element.ty) => "of variable size",
             _ => return Some(element),
         };
@@ -494,7 +504,10 @@ impl<'a> Types<'a> {
                 "this type is too complicated",
                 format!("its elements are {what}"),
             )
-            .with_help("the elements of an array must be inline and of fixed size"),
+            .with_help(match self.abi.rules().elements_out_of_line {
+                true => "the elements of an `array[N]` may be out of line; those of other arrays must be inline, and all of fixed size",
+                false => "the elements of an array must be inline and of fixed size",
+            }),
         );
         None
     }
@@ -528,6 +541,10 @@ impl<'a> Types<'a> {
         let kind = match declared.ty.kind.clone() {
             TypeKind::OutOfLine { .. } => {
                 complicated("it is out of line twice", out);
+                return None;
+            }
+            _ if declared.ty.parts().is_some() => {
+                complicated("its elements are out of line already", out);
                 return None;
             }
             TypeKind::Indefinite { element, .. } => TypeKind::OutOfLine { element, count: None, max: None },

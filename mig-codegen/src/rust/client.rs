@@ -1,6 +1,6 @@
 //! Client functions: a request is built and sent, its reply taken apart.
 
-use proc_macro2::{Ident, Literal, TokenStream};
+use proc_macro2::{Ident, Literal, TokenStream, TokenTree};
 use quote::quote;
 
 use super::docs;
@@ -269,9 +269,12 @@ fn variable(arg: &Arg) -> TokenStream {
     quote!(#name)
 }
 
-/// True for a parameter `name: impl …`.
+/// True for a parameter `name: impl …`, or an array of such.
 fn is_impl(param: &TokenStream) -> bool {
-    param.clone().into_iter().any(|token| token.to_string() == "impl")
+    param.clone().into_iter().any(|token| match token {
+        TokenTree::Group(group) => is_impl(&group.stream()),
+        token => token.to_string() == "impl",
+    })
 }
 
 fn is_polymorphic(arg: &Arg) -> bool {

@@ -6,7 +6,7 @@ use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 
 use super::Generator;
-use crate::model::{Arg, Dealloc, Extent, Form, Memory, Plain, PortType, Rights, Type};
+use crate::model::{Arg, Dealloc, Extent, Form, Memory, Parts, Plain, PortType, Rights, Type};
 
 impl Generator<'_> {
     /// The client's parameter for an argument in its request.
@@ -28,6 +28,18 @@ impl Generator<'_> {
                 Dealloc::Yes => quote!(#rt::OolMemory<K>),
                 Dealloc::RunTime => quote!(impl Into<#rt::OolArg<'a, K>>),
             },
+            Form::Parts(parts) => self.parts(arg, parts, |part| self.client_param(part)),
+        }
+    }
+
+    /// An array of parts, each of which has the type that `of_part` gives.
+    fn parts(&self, arg: &Arg, parts: &Parts, of_part: impl Fn(&Arg) -> TokenStream) -> TokenStream {
+        let rt = &self.rt;
+        let part = arg.part().map(|part| of_part(&part));
+        let max = Literal::u32_unsuffixed(parts.max);
+        match parts.counted {
+            true => quote!(#rt::ArrayVec<#part, #max>),
+            false => quote!([#part; #max]),
         }
     }
 
@@ -121,6 +133,7 @@ impl Generator<'_> {
             | Form::Right(_)
             | Form::Rights(_)
             | Form::Memory(Memory::Value(..)) => self.owned(arg),
+            Form::Parts(parts) => self.parts(arg, parts, |part| self.server_param(part)),
         }
     }
 
@@ -163,6 +176,7 @@ impl Generator<'_> {
                 let element = self.data_type(element);
                 quote!(#rt::Vec<#element>)
             }
+            Form::Parts(parts) => self.parts(arg, parts, |part| self.owned(part)),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use proc_macro2::Ident;
 
 use super::{names, type_names};
-use crate::model::Interface;
+use crate::model::{Arg, Form, Interface, Role};
 
 /// Names by the message id of the routine that they are for.
 type OfRoutines = BTreeMap<u32, Ident>;
@@ -27,8 +27,35 @@ pub(super) struct ItemNames {
     pub(super) stubs: OfRoutines,
     pub(super) encoders: OfRoutines,
     pub(super) deferred: OfRoutines,
-    /// The methods that translate, by their C functions.
-    translations: BTreeMap<String, Ident>,
+    /// The methods that translate.
+    translations: BTreeMap<Translation, Ident>,
+}
+
+/// What a method translates. C calls one function whatever the types are; in Rust each of them has a method.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Translation {
+    function: String,
+    keyword: Keyword,
+    /// The declared type of data. All rights are one: their names are translated.
+    data: Option<String>,
+    /// The type that it is translated to or from.
+    translated: Option<String>,
+}
+
+/// Which of the words names a function.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Keyword {
+    InTran,
+    InTranPayload,
+    OutTran,
+}
+
+impl Translation {
+    fn of(arg: &Arg, keyword: Keyword, function: &str) -> Self {
+        let is_right = keyword != Keyword::OutTran && matches!(arg.form, Form::Right(_));
+        let data = (!is_right && keyword != Keyword::InTranPayload).then(|| arg.ty.name.clone()).flatten();
+        Translation { function: function.to_owned(), keyword, data, translated: arg.ty.c.trans.clone() }
+    }
 }
 
 impl ItemNames {
@@ -71,21 +98,29 @@ impl ItemNames {
         self.translations.values()
     }
 
-    /// The method that stands for a C function.
-    pub(super) fn translation(&self, function: &str) -> Ident {
-        self.translations.get(function).cloned().unwrap_or_else(|| names::snake(function))
+    /// The method that stands for a C function where it translates this argument.
+    pub(super) fn translation(&self, arg: &Arg, keyword: Keyword, function: &str) -> Ident {
+        let method = self.translations.get(&Translation::of(arg, keyword, function));
+        method.cloned().unwrap_or_else(|| names::snake(function))
     }
 }
 
 /// The methods that translate stand in one trait with those of the routines.
-fn translations(interface: &Interface) -> BTreeMap<String, Ident> {
+fn translations(interface: &Interface) -> BTreeMap<Translation, Ident> {
     let mut taken = Taken(interface.routines.iter().map(|routine| names::snake(&routine.name)).collect());
     let mut translations = BTreeMap::new();
     for arg in interface.routines.iter().flat_map(|routine| &routine.args) {
         let c = &arg.ty.c;
-        for function in [&c.in_tran, &c.in_tran_payload, &c.out_tran].into_iter().flatten() {
+        let received = arg.in_request() || arg.role == Role::RequestPort;
+        let functions = [
+            (Keyword::InTran, c.in_tran.as_ref().filter(|_| received)),
+            (Keyword::InTranPayload, c.in_tran_payload.as_ref().filter(|_| arg.role == Role::RequestPort)),
+            (Keyword::OutTran, c.out_tran.as_ref().filter(|_| arg.in_reply())),
+        ];
+        for (keyword, function) in functions {
+            let Some(function) = function else { continue };
             let name = || taken.next(&names::snake_text(function));
-            translations.entry(function.clone()).or_insert_with(name);
+            translations.entry(Translation::of(arg, keyword, function)).or_insert_with(name);
         }
     }
     translations

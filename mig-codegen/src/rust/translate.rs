@@ -10,6 +10,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 
 use super::docs::doc;
+use super::item_names::Keyword;
 use super::{Generator, names};
 use crate::model::{Arg, Form, Role, Routine, Type};
 
@@ -44,13 +45,14 @@ impl Generator<'_> {
     /// The value of a translated argument for its method, made of what arrived.
     pub(super) fn translate_in(&self, arg: &Arg, arrived: TokenStream) -> TokenStream {
         let Some((_, InTranslation { function, payload })) = self.in_translation(arg) else { return arrived };
-        let function = self.names.translation(function);
+        let function = self.names.translation(arg, Keyword::InTran, function);
         let source = match &arg.form {
             Form::Right(_) => quote!(#arrived.name()),
             _ => arrived.clone(),
         };
         let value = quote!(S::#function(server, #source)?);
-        let Some(payload) = payload.map(|payload| self.names.translation(payload)) else { return value };
+        let payload = payload.map(|payload| self.names.translation(arg, Keyword::InTranPayload, payload));
+        let Some(payload) = payload else { return value };
         quote! {
             match #arrived.payload() {
                 Some(payload) => S::#payload(server, payload)?,
@@ -64,28 +66,32 @@ impl Generator<'_> {
         match self.out_translation(arg) {
             None => returned,
             Some((_, function)) => {
-                let function = self.names.translation(function);
+                let function = self.names.translation(arg, Keyword::OutTran, function);
                 quote!(S::#function(server, #returned)?)
             }
         }
     }
 
-    /// The methods that translate: one for each function, however many arguments it translates.
+    /// The methods that translate: one for each function and type, however many arguments it translates.
     pub(super) fn translations(&self) -> Vec<TokenStream> {
         let mut methods = BTreeMap::new();
+        let mut add = |arg: &Arg, keyword, function: &str, from: &(Ident, TokenStream), to: &TokenStream| {
+            let method = self.names.translation(arg, keyword, function);
+            methods.insert(method.to_string(), self.translation(&method, keyword, function, from, to));
+        };
         for arg in self.interface.routines.iter().flat_map(|routine| &routine.args) {
             if let Some((to, InTranslation { function, payload })) = self.in_translation(arg) {
                 let from = self.translation_source(arg);
-                methods.insert(function, self.translation(function, "intran", &from, to));
+                add(arg, Keyword::InTran, function, &from, to);
                 if let Some(payload) = payload {
                     let from = (names::ident("payload"), quote!(usize));
-                    methods.insert(payload, self.translation(payload, "intranpayload", &from, to));
+                    add(arg, Keyword::InTranPayload, payload, &from, to);
                 }
             }
             if let Some((from, function)) = self.out_translation(arg) {
                 let to = self.owned(arg);
                 let from = (names::ident("value"), from.clone());
-                methods.insert(function, self.translation(function, "outtran", &from, &to));
+                add(arg, Keyword::OutTran, function, &from, &to);
             }
         }
         methods.into_values().collect()
@@ -99,7 +105,7 @@ impl Generator<'_> {
                 (names::ident("port"), quote!(#rt::PortAddress))
             }
             Form::Right(_) => (names::ident("port"), quote!(#rt::Name)),
-            Form::Plain(_) | Form::Rights(_) | Form::Memory(_) => {
+            Form::Plain(_) | Form::Rights(_) | Form::Memory(_) | Form::Parts(_) => {
                 (names::ident("value"), self.server_param(arg))
             }
         }
@@ -107,17 +113,22 @@ impl Generator<'_> {
 
     fn translation(
         &self,
+        method: &Ident,
+        keyword: Keyword,
         function: &str,
-        keyword: &str,
         (name, from): &(Ident, TokenStream),
         to: &TokenStream,
     ) -> TokenStream {
         let rt = &self.rt;
+        let keyword = match keyword {
+            Keyword::InTran => "intran",
+            Keyword::InTranPayload => "intranpayload",
+            Keyword::OutTran => "outtran",
+        };
         let doc = doc(&format!("`{function}` (`{keyword}`); an error answers the request."));
-        let function = self.names.translation(function);
         quote! {
             #doc
-            fn #function(&self, #name: #from) -> Result<#to, #rt::KernReturn>;
+            fn #method(&self, #name: #from) -> Result<#to, #rt::KernReturn>;
         }
     }
 }

@@ -195,6 +195,15 @@ impl Generator<'_> {
             | Form::Right(_)
             | Form::Rights(_)
             | Form::Memory(Memory::Value(..)) => quote!(#name),
+            Form::Parts(parts) => {
+                let one = names::ident("part");
+                let owned = arg.part().map(|part| self.owned_result(&one, &part));
+                match (parts.counted, owned.as_ref().is_some_and(|owned| owned.to_string() == "part")) {
+                    (_, true) => quote!(#name),
+                    (true, false) => quote!(#name.into_iter().map(|#one| #owned).collect()),
+                    (false, false) => quote!(#name.map(|#one| #owned)),
+                }
+            }
         }
     }
 

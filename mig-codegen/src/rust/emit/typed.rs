@@ -14,6 +14,9 @@ use crate::rust::names;
 /// Fixed data out of line is an array to `resolve`, since the type word says how much there is.
 const VALUE: &str = "typed messages have no value of fixed size out of line";
 
+/// Elements out of line are for `resolve` to refuse.
+const PARTS: &str = "typed messages have no array of parts out of line";
+
 impl Emit for TypedStep {
     fn write(&self, stub: &Writer<'_>) -> TokenStream {
         match self {
@@ -74,6 +77,7 @@ fn write(stub: &Writer<'_>, arg: &Arg, word: &TypeWord) -> TokenStream {
         }
         Form::Rights(rights) => write_rights(stub, arg, *rights, word),
         Form::Memory(memory) => write_memory(stub, arg, memory, word),
+        Form::Parts(_) => impossible(PARTS),
     }
 }
 
@@ -180,6 +184,7 @@ fn read(stub: &Reader<'_>, arg: &Arg, word: &TypeWord, rest: Option<u32>) -> Tok
                 Memory::Value(..) => impossible(VALUE),
             }
         }
+        Form::Parts(_) => impossible(PARTS),
     }
 }
 
@@ -278,7 +283,7 @@ fn item(routine: &Routine, message: &Message, slot: &Slot) -> TokenStream {
             Extent::OutOfLine => out_of_line(),
         },
         Form::Memory(Memory::Indefinite(_)) => indefinite(),
-        Form::Memory(Memory::OutOfLine(_) | Memory::Value(..)) => out_of_line(),
+        Form::Memory(Memory::OutOfLine(_) | Memory::Value(..)) | Form::Parts(_) => out_of_line(),
     };
     if long { in_long_form } else { in_short_form }
 }

@@ -1,15 +1,18 @@
 //! Messages of the untyped ABIs: rights and memory in descriptors, then plain data.
 
-use mig_abi::Disposition::{MoveReceive, MoveSendOnce};
+use mig_abi::Disposition::{MoveReceive, MoveSend, MoveSendOnce};
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::quote;
 
-use super::{Emit, End, Reader, Writer, literal};
+use super::{Emit, End, Reader, Writer, impossible, literal};
 use crate::model::{
-    Arg, Dealloc, Extent, Form, Memory, Message, Plain, PortType, Rights, Routine, SlotRole, TypeKind,
+    Arg, Dealloc, Extent, Form, Memory, Message, Parts, Plain, PortType, Rights, Routine, SlotRole, TypeKind,
     UntypedStep,
 };
 use crate::rust::{Generator, names};
+
+/// `resolve` lets an array have parts of memory or of rights, and no others.
+const PARTS: &str = "parts that are neither memory nor rights";
 
 impl Emit for UntypedStep {
     fn write(&self, stub: &Writer<'_>) -> TokenStream {
@@ -40,10 +43,23 @@ impl Emit for UntypedStep {
                 let arg = &args[*arg];
                 keep_count(stub, arg, *counted, write_memory(stub, arg, memory))
             }
+            UntypedStep::Parts { arg } => write_parts(stub, &args[*arg]),
+            UntypedStep::Subs { arg } => {
+                let counts = count_of(stub.routine, &args[*arg]);
+                quote! {
+                    for count in #counts {
+                        #to.count(count)?;
+                    }
+                }
+            }
             UntypedStep::Ndr => quote!(#to.ndr();),
             UntypedStep::RetCode => quote!(#to.return_code(#rt::KernReturn::KERN_SUCCESS);),
             UntypedStep::Count { arg } => {
                 let count = count_of(stub.routine, &args[*arg]);
+                let count = match args[*arg].form {
+                    Form::Parts(_) => quote!(#count.len()),
+                    _ => quote!(#count),
+                };
                 quote!(#to.count(#count)?;)
             }
             UntypedStep::SameCount { arg, first } => {
@@ -86,6 +102,15 @@ impl Emit for UntypedStep {
                 let (name, value) = (local(arg), read_memory(stub, &args[*arg], memory));
                 quote!(let #name = #value;)
             }
+            UntypedStep::Parts { arg } => read_parts(stub, &args[*arg], &local(arg)),
+            UntypedStep::Subs { arg } => {
+                let name = local(arg);
+                quote! {
+                    for part in &#name {
+                        #from.counted(part.len())?;
+                    }
+                }
+            }
             UntypedStep::Ndr => quote!(#from.ndr()?;),
             // It has been read: without success there are no results.
             UntypedStep::RetCode => TokenStream::new(),
@@ -96,8 +121,9 @@ impl Emit for UntypedStep {
                     true => quote!(#from.used(&mut #name)?;),
                     false => quote!(#from.counted(#name.len())?;),
                 };
+                let parts = arg.part().map(|part| read_used_parts(stub, &part, &name));
                 let too_many = bound(arg).map(|max| quote!(#from.at_most(#name.len(), #max)?;));
-                quote!(#counted #too_many)
+                quote!(#counted #too_many #parts)
             }
             UntypedStep::SameCount { arg, first } => {
                 let (name, first) = (local(arg), local(first));
@@ -143,7 +169,7 @@ fn elements(stub: &Writer<'_>, array: &Arg) -> TokenStream {
             let value = (stub.value)(array);
             quote!(#value.len())
         }
-        Form::Right(_) | Form::Rights(_) | Form::Memory(_) => {
+        Form::Right(_) | Form::Rights(_) | Form::Memory(_) | Form::Parts(_) => {
             let count = count_of(stub.routine, array);
             quote!(#count)
         }
@@ -158,9 +184,124 @@ fn bound(arg: &Arg) -> Option<Literal> {
     }
 }
 
-/// An array of rights whose unused descriptors are null.
+/// An array whose unused descriptors are null.
 fn is_bounded(arg: &Arg) -> bool {
-    matches!(arg.form, Form::Rights(Rights { extent: Extent::Bounded(_), .. }))
+    matches!(
+        arg.form,
+        Form::Rights(Rights { extent: Extent::Bounded(_), .. }) | Form::Parts(Parts { counted: true, .. })
+    )
+}
+
+/// Writes an array whose parts are out of line, and keeps how many elements each of them has.
+fn write_parts(stub: &Writer<'_>, arg: &Arg) -> TokenStream {
+    let (Form::Parts(parts), Some(part)) = (&arg.form, arg.part()) else { return impossible(PARTS) };
+    let (rt, to, array) = (&stub.generator.rt, stub.to, (stub.value)(arg));
+    let one = Writer { value: &|_| quote!(part), ..*stub };
+    let copying = stub.generator.copying(arg);
+    let (written, unused) = match &part.form {
+        Form::Memory(memory) => (write_memory(&one, &part, memory), quote!(unused_memory(#copying))),
+        Form::Rights(rights) => {
+            let right = match stub.end {
+                End::Client => rights.port.sender,
+                End::Server => rights.port.receiver,
+            };
+            let right = Literal::u8_unsuffixed(right.unwrap_or(MoveSend) as u8);
+            (write_rights(&one, &part, *rights), quote!(unused_rights(#right, #copying)))
+        }
+        _ => return impossible(PARTS),
+    };
+    let max = literal(parts.max);
+    let written = match part.ty.rights_out_of_line().map(literal) {
+        Some(number) => quote! {
+            let count = #written;
+            #to.same_count(count, #number);
+        },
+        None => quote!(let count = #written;),
+    };
+    // Parts of fixed size have no counts, but those that are used are counted.
+    let is_counted = parts.counted || matches!(part.ty.kind, TypeKind::OutOfLine { count: None, .. });
+    if !is_counted {
+        let drop = part.ty.rights_out_of_line().is_none().then(|| quote!(let _ = count;));
+        return quote! {
+            for part in #array {
+                #written
+                #drop
+            }
+        };
+    }
+    let counts = count_of(stub.routine, arg);
+    let unused = parts.counted.then(|| {
+        quote! {
+            for _ in #counts.len()..#max {
+                #to.#unused?;
+            }
+        }
+    });
+    quote! {
+        let mut #counts = #rt::ArrayVec::<usize, #max>::new();
+        for part in #array {
+            #written
+            #counts.push(count);
+        }
+        #unused
+    }
+}
+
+/// Reads an array whose parts are out of line, into this variable.
+fn read_parts(stub: &Reader<'_>, arg: &Arg, name: &Ident) -> TokenStream {
+    let (Form::Parts(parts), Some(part)) = (&arg.form, arg.part()) else { return impossible(PARTS) };
+    let (rt, from) = (&stub.generator.rt, stub.from);
+    let value = match &part.form {
+        // Those that are not used have no value.
+        Form::Memory(Memory::Value(..)) if parts.counted => quote!(#from.memory()?),
+        Form::Memory(memory) => read_memory(stub, &part, memory),
+        Form::Rights(rights) => read_rights(stub, *rights),
+        _ => return impossible(PARTS),
+    };
+    let max = literal(parts.max);
+    let mutable = parts.counted.then(|| quote!(mut));
+    let all = match parts.counted {
+        true => quote!(parts),
+        false => {
+            let as_many = as_many_rights(stub, &part, &names::ident("parts"));
+            quote!(#as_many parts.into_inner().map_err(|_| #rt::Malformed::Descriptor)?)
+        }
+    };
+    quote! {
+        let #mutable #name = {
+            let mut parts = #rt::ArrayVec::<_, #max>::new();
+            for _ in 0..#max {
+                parts.push(#value);
+            }
+            #all
+        };
+    }
+}
+
+/// What is checked and made of the parts of an array once it is known how many are used.
+fn read_used_parts(stub: &Reader<'_>, part: &Arg, name: &Ident) -> TokenStream {
+    let rt = &stub.generator.rt;
+    let as_many = as_many_rights(stub, part, name);
+    let values = matches!(part.form, Form::Memory(Memory::Value(..))).then(|| {
+        let value = stub.generator.owned(part);
+        quote! {
+            let #name = #name
+                .into_iter()
+                .map(|part| #rt::zerocopy::FromBytes::read_from_bytes(&part).map_err(|_| #rt::Malformed::Descriptor))
+                .collect::<Result<#rt::ArrayVec<#value, _>, #rt::Malformed>>()?;
+        }
+    });
+    quote!(#as_many #values)
+}
+
+/// Checks that each of the parts has as many rights as are declared.
+fn as_many_rights(stub: &Reader<'_>, part: &Arg, name: &Ident) -> Option<TokenStream> {
+    let (from, number) = (stub.from, literal(part.ty.rights_out_of_line()?));
+    Some(quote! {
+        for part in &#name {
+            #from.same_count(part.len(), #number)?;
+        }
+    })
 }
 
 fn write_rights(stub: &Writer<'_>, arg: &Arg, rights: Rights) -> TokenStream {
@@ -325,6 +466,11 @@ impl Generator<'_> {
             }
             Form::Plain(Plain::Number | Plain::Aggregate) | Form::Memory(Memory::Value(..)) => {
                 quote!(#rt::zerocopy::FromZeros::new_zeroed())
+            }
+            Form::Parts(Parts { counted: true, .. }) => quote!(#rt::ArrayVec::new_const()),
+            Form::Parts(_) => {
+                let nothing = arg.part().map(|part| self.zero(&part));
+                quote!(::core::array::from_fn(|_| #nothing))
             }
         }
     }

@@ -133,7 +133,8 @@ impl Generator<'_> {
                 Form::Memory(Memory::OutOfLine(_)) => Some((data(word), true)),
                 Form::Plain(Plain::Slice(..) | Plain::FixedString | Plain::BoundedString(_))
                 | Form::Rights(_)
-                | Form::Memory(Memory::Indefinite(_) | Memory::Value(..)) => None,
+                | Form::Memory(Memory::Indefinite(_) | Memory::Value(..))
+                | Form::Parts(_) => None,
             },
         }
     }

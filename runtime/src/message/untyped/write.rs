@@ -121,6 +121,28 @@ impl<'b, K: Kernel<Abi: Abi<Format = Untyped>>> Builder<'b, K> {
         Ok(count)
     }
 
+    /// A part that is not used, of an array of memory out of line.
+    ///
+    /// # Errors
+    ///
+    /// [`KernReturn::MIG_TYPE_ERROR`], as of [`rights`](Self::rights).
+    pub fn unused_memory(&mut self, copying: Copying) -> Result<(), KernReturn> {
+        self.owes(1)?;
+        self.memory_descriptor(0, 0, copying, MEMORY, 0);
+        Ok(())
+    }
+
+    /// A part that is not used, of an array of rights out of line with this disposition.
+    ///
+    /// # Errors
+    ///
+    /// [`KernReturn::MIG_TYPE_ERROR`], as of [`rights`](Self::rights).
+    pub fn unused_rights(&mut self, disposition: u8, copying: Copying) -> Result<(), KernReturn> {
+        self.owes(1)?;
+        self.memory_descriptor(0, 0, copying, PORTS, disposition);
+        Ok(())
+    }
+
     /// An array of at most `max` rights: as many descriptors, the unused ones null. Returns how many rights,
     /// which also stands in the data where it can differ.
     ///
