@@ -77,6 +77,15 @@ fn clean(comment: &str, lines: &mut Vec<String>) {
     for line in inner.trim_start_matches('*').trim_end_matches('*').lines() {
         let line = line.trim();
         let line = line.strip_prefix('*').unwrap_or(line).trim_start();
-        lines.push(line.chars().filter(|c| !c.is_control() || *c == '\t').collect());
+        lines.push(without_controls(line));
     }
+}
+
+fn without_controls(line: &str) -> String {
+    let is_text = |c: char| !c.is_control() || c == '\t';
+    // Nearly every line: there is nothing to look for in each character.
+    if line.bytes().all(|byte| byte.is_ascii() && is_text(byte.into())) {
+        return line.to_owned();
+    }
+    line.chars().filter(|c| is_text(*c)).collect()
 }

@@ -104,6 +104,10 @@ impl Keyword {
     /// The keyword that `word` is.
     pub(crate) fn of(word: &str) -> Option<Self> {
         // Asked once for each name of a file, and most differ in their length: a map would cost more to make.
+        // The names of C's compilers, of which there are the most, need no search.
+        if word.starts_with('_') {
+            return None;
+        }
         let found = TABLE.iter().find(|(_, text, _)| text.eq_ignore_ascii_case(word));
         let (keyword, text, reserved) = *found?;
         (reserved != Reserved::Exact || text == word).then_some(keyword)

@@ -34,6 +34,11 @@ impl Lexer {
         Self { text, base, at, file_name: FileName::No }
     }
 
+    /// The same text from a place in the source map on.
+    pub(crate) fn from(&self, place: u32) -> Self {
+        Self { at: (place - self.base) as usize, file_name: FileName::No, ..self.clone() }
+    }
+
     /// The place of the next byte in the source map.
     pub(crate) fn offset(&self) -> u32 {
         self.base + self.at as u32
@@ -198,11 +203,10 @@ impl Lexer {
     }
 
     fn punct(&mut self, names: &mut Names) -> (Kind, Symbol) {
-        let (rest, first) = (&self.text[self.at..], self.peek());
-        let is_next = |punct: &&Punct| punct.text().as_bytes()[0] == first && rest.starts_with(punct.text());
-        if let Some(punct) = Punct::ALL.iter().find(is_next) {
+        let rest = &self.text[self.at..];
+        if let Some(punct) = Punct::at_start(rest.as_bytes()) {
             self.at += punct.text().len();
-            return (Kind::Punct(*punct), Symbol::NONE);
+            return (Kind::Punct(punct), Symbol::NONE);
         }
         let len = rest.chars().next().map_or(0, char::len_utf8);
         let symbol = names.intern(&rest[..len]);
@@ -279,7 +283,7 @@ impl Lexer {
                 Some(true)
             }
             b'*' => {
-                let end = self.text[self.at + 2..].find("*/");
+                let end = self.text.as_bytes()[self.at + 2..].windows(2).position(|pair| pair == b"*/");
                 self.at = end.map_or(self.text.len(), |n| self.at + 2 + n + 2);
                 Some(end.is_some())
             }

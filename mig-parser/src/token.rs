@@ -1,7 +1,6 @@
 //! Tokens, and the table of the names in them.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::hash::{BuildHasher as _, RandomState};
 
 use crate::keyword::Keyword;
 use crate::source::Span;
@@ -31,14 +30,33 @@ impl Symbol {
 /// Each text of a token once.
 #[derive(Debug)]
 pub(crate) struct Names {
-    texts: Vec<(Arc<str>, Option<Keyword>)>,
-    symbols: HashMap<Arc<str>, Symbol>,
+    /// The texts, one after the other.
+    texts: String,
+    entries: Vec<Entry>,
+    /// A hash table with open addressing: numbers of entries, counted from 1, or 0. It has a power of two of
+    /// places, and at least twice as many as there are entries.
+    places: Vec<u32>,
+    /// Unknown to whoever writes the names, so that nobody can choose many of one hash.
+    seed: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// Where its text ends; it starts where the one before ends.
+    end: usize,
+    hash: u32,
+    keyword: Option<Keyword>,
 }
 
 impl Names {
     pub(crate) fn new() -> Self {
-        // The predefined macros and a file of the usual size have some hundred.
-        let mut names = Self { texts: Vec::with_capacity(1024), symbols: HashMap::with_capacity(1024) };
+        // The predefined macros and a file of the usual size have some hundred names.
+        let mut names = Self {
+            texts: String::with_capacity(1 << 13),
+            entries: Vec::with_capacity(512),
+            places: vec![0; 1024],
+            seed: RandomState::new().hash_one(0),
+        };
         for fixed in ["", "__has_include", "__has_include_next"] {
             names.intern(fixed);
         }
@@ -46,30 +64,63 @@ impl Names {
     }
 
     pub(crate) fn intern(&mut self, text: &str) -> Symbol {
-        if let Some(symbol) = self.symbols.get(text) {
-            return *symbol;
+        let hash = hash(text.as_bytes(), self.seed);
+        let place = match self.find(text, hash) {
+            Ok(symbol) => return symbol,
+            Err(place) => place,
+        };
+        self.texts.push_str(text);
+        self.entries.push(Entry { end: self.texts.len(), hash, keyword: Keyword::of(text) });
+        self.places[place] = self.entries.len() as u32;
+        if self.entries.len() * 2 > self.places.len() {
+            self.grow();
         }
-        let shared: Arc<str> = text.into();
-        let symbol = Symbol(self.texts.len() as u32);
-        self.texts.push((shared.clone(), Keyword::of(text)));
-        self.symbols.insert(shared, symbol);
-        symbol
+        Symbol(self.entries.len() as u32 - 1)
+    }
+
+    /// The symbol of a text, or else the place for it.
+    fn find(&self, text: &str, hash: u32) -> Result<Symbol, usize> {
+        let mut place = self.first_place(hash);
+        while let Some(index) = self.places[place].checked_sub(1) {
+            let symbol = Symbol(index);
+            if self.entries[symbol.index()].hash == hash && self.text(symbol) == text {
+                return Ok(symbol);
+            }
+            place = self.next_place(place);
+        }
+        Err(place)
+    }
+
+    fn grow(&mut self) {
+        self.places = vec![0; self.places.len() * 2];
+        for (index, entry) in self.entries.iter().enumerate() {
+            let mut place = self.first_place(entry.hash);
+            while self.places[place] != 0 {
+                place = self.next_place(place);
+            }
+            self.places[place] = index as u32 + 1;
+        }
+    }
+
+    fn first_place(&self, hash: u32) -> usize {
+        hash as usize & (self.places.len() - 1)
+    }
+
+    fn next_place(&self, place: usize) -> usize {
+        (place + 1) & (self.places.len() - 1)
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.texts.len()
+        self.entries.len()
     }
 
     pub(crate) fn text(&self, symbol: Symbol) -> &str {
-        &self.texts[symbol.index()].0
-    }
-
-    pub(crate) fn shared(&self, symbol: Symbol) -> Arc<str> {
-        self.texts[symbol.index()].0.clone()
+        let start = symbol.index().checked_sub(1).map_or(0, |before| self.entries[before].end);
+        &self.texts[start..self.entries[symbol.index()].end]
     }
 
     pub(crate) fn keyword(&self, symbol: Symbol) -> Option<Keyword> {
-        self.texts[symbol.index()].1
+        self.entries[symbol.index()].keyword
     }
 
     /// The token as it is spelled.
@@ -79,6 +130,21 @@ impl Names {
             _ => self.text(token.symbol),
         }
     }
+}
+
+/// Multiplies and folds, eight bytes at a time: names are short, and the hashes of the standard library take
+/// a tenth of the time of a file.
+fn hash(bytes: &[u8], seed: u64) -> u32 {
+    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+    let fold = |hash: u64, chunk: &[u8]| {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        let product = u128::from(hash ^ u64::from_le_bytes(word)) * u128::from(FACTOR);
+        product as u64 ^ (product >> 64) as u64
+    };
+    let words = bytes.chunks_exact(8);
+    let rest = words.remainder();
+    fold(words.fold(seed ^ bytes.len() as u64, fold), rest) as u32
 }
 
 /// One token.
@@ -139,17 +205,72 @@ macro_rules! puncts {
         impl Punct {
             pub(crate) const ALL: &[Self] = &[$(Self::$name),*];
 
-            pub(crate) fn text(self) -> &'static str {
+            pub(crate) const fn text(self) -> &'static str {
                 match self { $(Self::$name => $text),* }
             }
         }
     };
 }
 
-// Longer ones before their prefixes: the lexer takes the first that fits.
+// Longer ones before their prefixes: the first that fits is taken.
 puncts! {
     Ellipsis "..." HashHash "##" AndAnd "&&" OrOr "||" EqEq "==" NotEq "!=" LessEq "<=" GreaterEq ">=" Shl "<<" Shr ">>"
     Colon ":" Semicolon ";" Comma "," Plus "+" Minus "-" Star "*" Slash "/" LParen "(" RParen ")" Equal "=" Caret "^"
     Less "<" Greater ">" LBracket "[" RBracket "]" Bar "|" LBrace "{" RBrace "}"
     Tilde "~" And "&" Not "!" Percent "%" Question "?" Dot "." Dollar "$" Hash "#"
+}
+
+/// The punctuation of one byte.
+const SINGLE: [Option<Punct>; 128] = {
+    let mut table = [None; 128];
+    let mut index = 0;
+    while index < Punct::ALL.len() {
+        if let [byte] = Punct::ALL[index].text().as_bytes() {
+            table[*byte as usize] = Some(Punct::ALL[index]);
+        }
+        index += 1;
+    }
+    table
+};
+
+impl Punct {
+    /// The punctuation that a text starts with.
+    pub(crate) fn at_start(text: &[u8]) -> Option<Self> {
+        // No other byte continues one.
+        if let Some(b'.' | b'#' | b'&' | b'|' | b'=' | b'<' | b'>') = text.get(1) {
+            return Self::ALL.iter().copied().find(|punct| text.starts_with(punct.text().as_bytes()));
+        }
+        SINGLE.get(usize::from(*text.first()?)).copied().flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_text_has_one_symbol_however_many_there_are() {
+        let mut names = Names::new();
+        let texts: Vec<String> = (0..5000).map(|number| format!("name_{number}")).collect();
+        let symbols: Vec<Symbol> = texts.iter().map(|text| names.intern(text)).collect();
+        for (text, symbol) in texts.iter().zip(symbols) {
+            assert_eq!(names.text(symbol), text);
+            assert_eq!(names.intern(text), symbol);
+        }
+        assert_eq!(names.len(), 5003);
+        assert_eq!(names.text(Symbol::NONE), "");
+        assert_eq!(names.text(Symbol::HAS_INCLUDE_NEXT), "__has_include_next");
+    }
+
+    #[test]
+    fn the_longest_punctuation_is_found() {
+        for punct in Punct::ALL {
+            assert_eq!(Punct::at_start(punct.text().as_bytes()), Some(*punct));
+            assert_eq!(Punct::at_start(format!("{} x", punct.text()).as_bytes()), Some(*punct));
+        }
+        assert_eq!(Punct::at_start(b"<<="), Some(Punct::Shl));
+        assert_eq!(Punct::at_start(b".."), Some(Punct::Dot));
+        assert_eq!(Punct::at_start("é".as_bytes()), None);
+        assert_eq!(Punct::at_start(b""), None);
+    }
 }

@@ -3,7 +3,7 @@
 use mig_abi::Disposition::{CopySend, MakeSend, MakeSendOnce, MoveReceive, MoveSend, MoveSendOnce};
 use mig_abi::MessageType;
 use mig_parser::ast::RoutineKind;
-use proc_macro2::TokenStream;
+use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 
 use crate::model::{
@@ -13,14 +13,23 @@ use crate::model::{
 
 /// One line of documentation.
 pub(super) fn doc(line: &str) -> TokenStream {
-    let line = format!(" {line}");
+    let line = literal(line);
     quote!(#[doc = #line])
 }
 
 /// Lines of documentation.
 pub(super) fn docs(lines: &[String]) -> TokenStream {
-    let lines = lines.iter().map(|line| if line.is_empty() { String::new() } else { format!(" {line}") });
+    let lines = lines.iter().map(|line| literal(line));
     quote!(#(#[doc = #lines])*)
+}
+
+/// A line as a string of Rust, with a space before it if there is anything on it.
+fn literal(line: &str) -> Literal {
+    let line = if line.is_empty() { String::new() } else { format!(" {line}") };
+    // Of most lines nothing has to be escaped, and the parser sees that sooner than `Literal::string`.
+    let is_plain = |byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+    let parsed = line.bytes().all(is_plain).then(|| format!("\"{line}\"").parse().ok());
+    parsed.flatten().unwrap_or_else(|| Literal::string(&line))
 }
 
 /// A comment of the `.defs` file as documentation: what rustdoc would take for a link, a tag, a list or code

@@ -82,7 +82,7 @@ struct Generator<'a> {
     interface: &'a Interface,
     side: Side,
     /// The runtime's name in the generated code.
-    rt: TokenStream,
+    rt: Ident,
     runtime_crate: &'a str,
     extern_types: BTreeMap<&'a str, TokenStream>,
     kernel_objects: bool,
@@ -94,7 +94,7 @@ impl<'a> Generator<'a> {
         Generator {
             interface,
             side: options.side,
-            rt: quote!(rt),
+            rt: format_ident!("rt"),
             runtime_crate: &options.runtime_crate,
             extern_types: extern_types(options),
             kernel_objects: options.kernel_objects,

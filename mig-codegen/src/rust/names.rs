@@ -77,12 +77,21 @@ pub(super) fn snake(c_name: &str) -> Ident {
 
 /// The same as text, not raw.
 pub(super) fn snake_text(c_name: &str) -> String {
-    words(c_name).to_snake_case()
+    if is_snake(c_name) { c_name.to_owned() } else { words(c_name).to_snake_case() }
+}
+
+/// Whether a name is words of small letters and digits with one underscore between them. Most names of C are,
+/// and there is nothing to find out about each of their characters.
+fn is_snake(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'))
+        && !name.ends_with('_')
+        && !name.contains("__")
 }
 
 /// A constant: `SHOUTY_SNAKE_CASE`.
 pub(super) fn shouty(c_name: &str) -> Ident {
-    ident(words(c_name).to_shouty_snake_case())
+    ident(if is_snake(c_name) { c_name.to_ascii_uppercase() } else { words(c_name).to_shouty_snake_case() })
 }
 
 /// A name that has words: underscores alone are none, and neither are digits.
@@ -99,8 +108,19 @@ fn words(c_name: &str) -> Cow<'_, str> {
 /// A type: `UpperCamelCase` without C's `_t`, unless that is the name of something else.
 pub(super) fn camel(c_name: &str) -> String {
     let stem = c_name.strip_suffix("_t").filter(|stem| !stem.is_empty()).unwrap_or(c_name);
-    let name = words(stem).to_upper_camel_case();
+    let name = if is_snake(stem) { joined(stem) } else { words(stem).to_upper_camel_case() };
     if TAKEN_TYPES.contains(&name.as_str()) { name + "T" } else { name }
+}
+
+/// The words of a name in small letters, each with a capital.
+fn joined(name: &str) -> String {
+    let mut joined = String::with_capacity(name.len());
+    for word in name.split('_') {
+        let (first, rest) = word.split_at(word.len().min(1));
+        joined += &first.to_ascii_uppercase();
+        joined += rest;
+    }
+    joined
 }
 
 /// An identifier of this spelling; raw where it is a keyword, of any edition.
@@ -170,6 +190,18 @@ mod tests {
         for word in KEYWORDS.iter().filter(|word| **word != "gen") {
             assert!(syn::parse_str::<Ident>(word).is_err(), "{word}");
         }
+    }
+
+    #[test]
+    fn names_in_small_letters_are_made_as_heck_makes_all_others() {
+        let names = ["task", "vm_size", "a", "io_8_read", "mach4", "x2_y3z", "memory_object_data_request"];
+        for name in names {
+            assert!(is_snake(name), "{name}");
+            assert_eq!(snake_text(name), name.to_snake_case());
+            assert_eq!(shouty(name).to_string(), name.to_shouty_snake_case());
+            assert_eq!(camel(name), name.to_upper_camel_case());
+        }
+        assert_eq!(["", "_a", "a_", "a__b", "aB", "4", "é"].map(is_snake), [false; 7]);
     }
 
     #[test]

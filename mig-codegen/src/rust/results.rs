@@ -157,7 +157,7 @@ impl Generator<'_> {
 }
 
 /// A field of the trailer: its type, and the method that reads it.
-pub(super) fn trailer_field(rt: &TokenStream, field: TrailerField) -> (TokenStream, TokenStream) {
+pub(super) fn trailer_field(rt: &Ident, field: TrailerField) -> (TokenStream, TokenStream) {
     match field {
         TrailerField::Seqno => (quote!(#rt::Seqno), quote!(seqno)),
         TrailerField::Sender => (quote!(#rt::SecurityToken), quote!(sender)),

@@ -415,7 +415,7 @@ impl Preprocessor<'_> {
     pub(super) fn is_macro(&self, name: Symbol) -> bool {
         match self.macros.get(name.index()) {
             Some(Some(Definition::BuiltIn(built_in))) => built_in.is_macro(),
-            Some(Some(Definition::Written(_))) => true,
+            Some(Some(Definition::Written(_) | Definition::Unread(_))) => true,
             _ => false,
         }
     }

@@ -41,6 +41,9 @@ const DIRECTIVES: &[&str] = &[
     "unassert",
 ];
 
+/// Those of conditionals.
+const CONDITIONALS: &[&str] = &["if", "ifdef", "ifndef", "elif", "elifdef", "elifndef", "else", "endif"];
+
 impl Preprocessor<'_> {
     /// Obeys the directive whose `#` was just read, to the end of its line.
     pub(super) fn directive(&mut self, hash: Token) {
@@ -61,9 +64,7 @@ impl Preprocessor<'_> {
             (Kind::Ident, "import") => self.include(hash.span, Include::Once),
             (Kind::Ident, "define") => self.define(hash.span),
             (Kind::Ident, "undef") => self.undefine(hash.span),
-            (Kind::Ident, "if" | "ifdef" | "ifndef" | "elif" | "elifdef" | "elifndef" | "else" | "endif") => {
-                self.conditional(word)
-            }
+            (Kind::Ident, text) if CONDITIONALS.contains(&text) => self.conditional(word),
             (Kind::Ident, "error") => self.message(word.span, true),
             (Kind::Ident, "warning") => self.message(word.span, false),
             (Kind::Ident, "pragma") => {
@@ -154,16 +155,58 @@ impl Preprocessor<'_> {
     // Macros
 
     fn define(&mut self, hash: Span) {
+        if self.in_target {
+            return self.define_unread();
+        }
         let tokens = self.line_tokens();
+        if let Some(definition) = self.definition_in(&tokens, hash) {
+            self.add_macro(definition);
+        }
+    }
+
+    /// Notes where a `#define` of the target stands.
+    fn define_unread(&mut self) {
+        let name = self.line_token();
+        self.skip_rest(name);
+        if name.kind == Kind::Ident {
+            *self.definition_of(name.symbol) = Some(Definition::Unread(name.span.start));
+        }
+    }
+
+    /// The macro of this name that a `#define` has made, which may be read now.
+    pub(super) fn written(&mut self, name: Symbol) -> Option<Rc<Macro>> {
+        let place = match self.macros.get(name.index())?.as_ref()? {
+            Definition::Written(definition) => return Some(definition.clone()),
+            Definition::Unread(place) => *place,
+            Definition::BuiltIn(_) => return None,
+        };
+        let mut lexer = self.target.as_ref()?.from(place);
+        let mut tokens = Vec::new();
+        loop {
+            let token = lexer.next(&mut self.names);
+            match token.kind {
+                Kind::Newline | Kind::End => break,
+                Kind::Comment => {}
+                _ => tokens.push(token),
+            }
+        }
+        let definition = self.definition_in(&tokens, Span::default()).map(Rc::new);
+        *self.definition_of(name) = definition.clone().map(Definition::Written);
+        definition
+    }
+
+    /// The macro that the tokens of a `#define` define; what is wrong with them is reported.
+    fn definition_in(&mut self, tokens: &[Token], hash: Span) -> Option<Macro> {
         if self.stopped {
-            return;
+            return None;
         }
         let span = tokens.first().map_or(hash, |t| t.span);
-        match self.definition(&tokens) {
-            Ok(definition) => self.add_macro(definition),
+        match self.definition(tokens) {
+            Ok(definition) => Some(definition),
             Err((place, label)) => {
                 let message = "this `#define` defines no macro";
                 self.error(Diagnostic::error(codes::DEFINE, place.unwrap_or(span), message, label));
+                None
             }
         }
     }
@@ -186,8 +229,9 @@ impl Preprocessor<'_> {
             (None, false, rest)
         };
         let body = body.to_vec();
-        let definition =
-            Macro { name: name.symbol, span: name.span, parameters, variadic, body, active: false.into() };
+        let text = self.names.text(name.symbol).into();
+        let Token { symbol: name, span, .. } = *name;
+        let definition = Macro { name, text, span, parameters, variadic, body, active: false.into() };
         match substitute::wrong_body(&definition, &self.names) {
             Some((place, label)) => Err((Some(place), label)),
             None => Ok(definition),
@@ -235,10 +279,7 @@ impl Preprocessor<'_> {
     }
 
     fn add_macro(&mut self, definition: Macro) {
-        let old = match self.definition_of(definition.name) {
-            Some(Definition::Written(old)) if !old.same(&definition) => Some(old.span),
-            _ => None,
-        };
+        let old = self.written(definition.name).filter(|old| !old.same(&definition)).map(|old| old.span);
         // What the options say about the target overrides it.
         if let Some(old) =
             old.filter(|old| !(self.in_predefined(*old) && self.in_command_line(definition.span)))
@@ -270,12 +311,11 @@ impl Preprocessor<'_> {
 
     /// `#if` and its kin, in text that is read.
     fn conditional(&mut self, word: Token) {
-        let name = self.names.shared(word.symbol);
-        match &*name {
-            "if" | "ifdef" | "ifndef" => {
-                let taken = match &*name {
+        match self.conditional_word(word) {
+            name @ ("if" | "ifdef" | "ifndef") => {
+                let taken = match name {
                     "if" => self.condition(word.span),
-                    _ => self.is_defined(word.span) == (&*name == "ifdef"),
+                    _ => self.is_defined(word.span) == (name == "ifdef"),
                 };
                 if let Some(frame) = self.frames.last_mut() {
                     if frame.conditionals.len() == limits::CONDITIONALS {
@@ -288,12 +328,18 @@ impl Preprocessor<'_> {
                     self.skip_group();
                 }
             }
-            _ => {
-                if !self.branch(&name, word.span) {
+            name => {
+                if !self.branch(name, word.span) {
                     self.skip_group();
                 }
             }
         }
+    }
+
+    /// The directive of a conditional that a word is, or nothing.
+    fn conditional_word(&self, word: Token) -> &'static str {
+        let text = if word.kind == Kind::Ident { self.names.text(word.symbol) } else { "" };
+        CONDITIONALS.iter().copied().find(|name| *name == text).unwrap_or_default()
     }
 
     /// `#elif`, `#else` or `#endif` of the innermost conditional; true if the text after it is read.
@@ -347,12 +393,11 @@ impl Preprocessor<'_> {
                 return;
             }
             let word = self.line_token();
-            let name = if word.kind == Kind::Ident { self.names.shared(word.symbol) } else { "".into() };
-            match &*name {
+            match self.conditional_word(word) {
                 "if" | "ifdef" | "ifndef" => depth += 1,
                 "endif" if depth > 0 => depth -= 1,
-                "elif" | "elifdef" | "elifndef" | "else" | "endif" if depth == 0 => {
-                    if self.branch(&name, word.span) {
+                name @ ("elif" | "elifdef" | "elifndef" | "else" | "endif") if depth == 0 => {
+                    if self.branch(name, word.span) {
                         return;
                     }
                     continue;
@@ -400,7 +445,7 @@ impl Preprocessor<'_> {
         if !self.unknown_names.insert(name.symbol) {
             return;
         }
-        let text = self.names.shared(name.symbol);
+        let text = self.names.text(name.symbol).to_owned();
         let known = self.macros.iter().enumerate().filter(|(_, definition)| definition.is_some());
         let known = known.map(|(index, _)| self.names.text(Symbol::at(index)));
         let help = match crate::suggest::nearest(&text, known) {

@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::Preprocessor;
 use super::built_in::BuiltIn;
@@ -16,6 +17,9 @@ use crate::{codes, limits};
 pub(super) enum Definition {
     /// A `#define`, of a file or of the command line.
     Written(Rc<Macro>),
+    /// A `#define` of the target whose name stands here: it is read when somebody asks what the name means,
+    /// which is the case of few.
+    Unread(u32),
     /// What every C compiler has.
     BuiltIn(BuiltIn),
 }
@@ -23,6 +27,8 @@ pub(super) enum Definition {
 #[derive(Debug)]
 pub(super) struct Macro {
     pub(super) name: Symbol,
+    /// The name as text, for all that it makes.
+    pub(super) text: Arc<str>,
     pub(super) span: Span,
     /// `None` for an object-like macro. The last one of a variadic macro, `__VA_ARGS__` or its own name,
     /// takes all that is left.
@@ -172,8 +178,7 @@ impl Preprocessor<'_> {
     }
 
     pub(super) fn made(&mut self, definition: &Macro, spelling: Span, site: Span) -> Span {
-        let name = self.names.shared(definition.name);
-        self.sources.expand(name, spelling, site)
+        self.sources.expand(definition.text.clone(), spelling, site)
     }
 
     /// Whether the next token is `(`; expansions that are at their end are taken away.

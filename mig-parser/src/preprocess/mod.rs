@@ -60,6 +60,9 @@ pub(crate) struct Preprocessor<'a> {
     unknown_names: HashSet<Symbol>,
     /// The file that is compiled.
     main: PathBuf,
+    /// The text that describes the target, and whether it is being read.
+    target: Option<Lexer>,
+    in_target: bool,
     /// Where the text ends that describes the target, and where that of the options ends.
     predefined_end: u32,
     command_line_end: u32,
@@ -131,6 +134,8 @@ pub(crate) fn preprocess(options: &Options, loader: &dyn Loader, path: &Path) ->
         counter: 0,
         unknown_names: HashSet::new(),
         main: path.to_owned(),
+        target: None,
+        in_target: false,
         predefined_end: 0,
         command_line_end: 0,
         frames: Vec::new(),
@@ -212,8 +217,11 @@ impl Preprocessor<'_> {
             return;
         }
         if let Some((text, base)) = self.sources.add(PREDEFINED, None, text.into_bytes(), None) {
+            self.target = Some(Lexer::new(text.clone(), base));
             self.push_frame(text, base, PathBuf::new(), None);
+            self.in_target = true;
             self.read_to_end(&mut Vec::new());
+            self.in_target = false;
             self.predefined_end = self.sources.last_place().start;
             self.keep_the_compilers();
         }
@@ -317,6 +325,10 @@ impl Preprocessor<'_> {
             let Some(Some(definition)) = self.macros.get(token.symbol.index()) else { return token };
             let definition: Rc<_> = match definition {
                 Definition::Written(definition) => definition.clone(),
+                Definition::Unread(_) => match self.written(token.symbol) {
+                    Some(definition) => definition,
+                    None => return token,
+                },
                 Definition::BuiltIn(built_in) => match self.built_in(*built_in, token) {
                     Some(token) => return token,
                     None => continue,

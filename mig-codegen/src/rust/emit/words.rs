@@ -70,7 +70,7 @@ impl Description {
         format_ident!("{name}")
     }
 
-    fn item(&self, rt: &TokenStream) -> TokenStream {
+    fn item(&self, rt: &Ident) -> TokenStream {
         let name = self.name();
         let number = Literal::u32_unsuffixed(self.number);
         let bits = Literal::u32_unsuffixed(self.bits);

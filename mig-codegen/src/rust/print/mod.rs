@@ -22,17 +22,23 @@ const SHORT: usize = 10;
 
 /// Prints groups of items, with an empty line between them.
 pub(crate) fn print(groups: Vec<TokenStream>) -> String {
-    let mut source = Tokens::default();
-    let groups: Vec<Vec<Token>> = groups.into_iter().map(|group| source.read(group)).collect();
-    let mut printer = Printer { text: &source.text, out: String::new(), line: 0, indent: 0 };
-    for group in groups.iter().filter(|group| !group.is_empty()) {
-        if !printer.out.is_empty() {
-            printer.end_line();
+    let mut out = String::new();
+    for group in groups {
+        let mut source = Tokens::default();
+        let tokens = source.read(group);
+        if tokens.is_empty() {
+            continue;
         }
-        printer.items(group);
+        if !out.is_empty() {
+            out.push('\n');
+        }
+        let line = out.len();
+        let mut printer = Printer { text: &source.text, out, line, indent: 0 };
+        printer.items(&tokens);
         printer.end_line();
+        out = printer.out;
     }
-    printer.out
+    out
 }
 
 struct Printer<'t> {
@@ -56,7 +62,9 @@ impl<'t> Printer<'t> {
 
     fn new_line(&mut self) {
         self.end_line();
-        self.out.extend(std::iter::repeat_n(' ', self.indent));
+        for _ in 0..self.indent / STEP {
+            self.out.push_str("    ");
+        }
     }
 
     /// Prints lines between two delimiters.

@@ -88,16 +88,18 @@ pub(super) struct Tokens {
 impl Tokens {
     /// The tokens of a stream.
     pub(super) fn read(&mut self, stream: TokenStream) -> Vec<Token> {
-        let mut tokens: Vec<Token> = Vec::new();
-        let mut in_bars = false;
         let mut stream = stream.into_iter().peekable();
+        let mut tokens: Vec<Token> = Vec::with_capacity(stream.size_hint().0);
+        let mut in_bars = false;
         while let Some(tree) = stream.next() {
             let start = self.text.len();
             let previous = tokens.last();
             let kind = match tree {
                 TokenTree::Group(group) => {
                     if group.delimiter() == Delimiter::None {
-                        tokens.extend(self.read(group.stream()));
+                        let stream = group.stream();
+                        drop(group);
+                        tokens.extend(self.read(stream));
                     } else {
                         let group = self.group(group, previous);
                         tokens.push(group);
@@ -148,7 +150,10 @@ impl Tokens {
 
     fn group(&mut self, group: proc_macro2::Group, previous: Option<&Token>) -> Token {
         let delimiter = group.delimiter();
-        let mut inner = self.read(group.stream());
+        let stream = group.stream();
+        // With the group gone the tokens have one owner, and need not be copied to be taken.
+        drop(group);
+        let mut inner = self.read(stream);
         let is_list = delimiter != Delimiter::Parenthesis
             || previous.is_some_and(Token::is_operand)
             || inner.iter().filter(|token| token.kind == Kind::Comma).count() > 1;
