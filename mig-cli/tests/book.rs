@@ -1,5 +1,5 @@
-//! The book (`docs/book`): its pages are in its contents, its links lead somewhere, what it quotes and shows is
-//! what is there, and every program in it is compiled by a test.
+//! The book (`docs/book`): its pages are in its contents, its links lead somewhere, what it quotes and shows
+//! is what is there, and every program in it is compiled by a test.
 
 mod pages;
 

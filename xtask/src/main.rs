@@ -5,6 +5,7 @@ mod bench;
 mod book;
 mod command;
 mod darwin;
+mod editors;
 mod fuzz;
 mod gnumach;
 mod i386;

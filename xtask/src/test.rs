@@ -4,7 +4,7 @@ use std::process::{Command, ExitCode};
 
 use crate::command::{self, cargo, program, root, target, works};
 use crate::report::{Outcome, Report, StepResult};
-use crate::{apt, bench, book, darwin, fuzz, gnumach, i386, packages, sweep, width, workflows};
+use crate::{apt, bench, book, darwin, editors, fuzz, gnumach, i386, packages, sweep, width, workflows};
 
 /// Which checks to run.
 #[derive(clap::Args)]
@@ -32,6 +32,7 @@ const STEPS: &[Step] = &[
     ("documentation", documentation),
     ("the book", book::check),
     ("the book's compiler, in a browser", book::try_it),
+    ("editors", editors::check),
     ("packages, packed and built against each other", packed),
     ("a program without std", no_std),
     ("instructions for a message, against C", bench::instructions),

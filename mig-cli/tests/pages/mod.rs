@@ -56,8 +56,8 @@ pub(crate) fn quotations(page: &str) -> usize {
     quoted
 }
 
-/// Compares what a page shows of `mig` with what it prints, and returns how many commands there are. `BLESS=1`
-/// writes it anew.
+/// Compares what a page shows of `mig` with what it prints, and returns how many commands there are.
+/// `BLESS=1` writes it anew.
 pub(crate) fn commands(page: &str) -> usize {
     let path = root().join(page);
     let text = fs::read_to_string(&path).unwrap();
