@@ -18,6 +18,7 @@ use mig_runtime::kernel::local::Local;
 use mig_runtime::platform::Holding;
 use mig_runtime::{Name, PortSet, SendRight};
 
+use crate::evict::Batch;
 use crate::latency::Recorder;
 use crate::objects::{NotSent, Object, Ports};
 use crate::pages::{ObjectId, Pages};
@@ -54,6 +55,7 @@ pub(crate) struct Core {
 #[derive(Default)]
 pub(crate) struct Counts {
     pub(crate) requests: AtomicU64,
+    pub(crate) rescued: AtomicU64,
     pub(crate) returned: AtomicU64,
     pub(crate) dropped: AtomicU64,
     pub(crate) destroyed: AtomicU64,
@@ -64,6 +66,8 @@ pub(crate) struct State {
     pub(crate) objects: HashMap<ObjectId, Arc<Object>>,
     pub(crate) by_address: BTreeMap<u64, Arc<Object>>,
     pub(crate) by_control: HashMap<Name, Arc<Object>>,
+    /// Pages that were put aside.
+    pub(crate) batches: HashMap<u64, Arc<Batch>>,
 }
 
 /// The state, locked: nothing is sent meanwhile.
@@ -105,6 +109,7 @@ impl Core {
             objects: HashMap::new(),
             by_address: BTreeMap::new(),
             by_control: HashMap::new(),
+            batches: HashMap::new(),
         };
         Ok(Self {
             ports: PortSet::allocate(&kernel)?,
@@ -128,11 +133,12 @@ impl Core {
     pub(crate) fn statistics(&self) -> Statistics {
         let state = self.lock();
         let (resident, peak_resident) = (state.pages.used() * PAGE, state.pages.peak() * PAGE);
-        let Counts { requests, returned, dropped, destroyed } = &self.counts;
+        let Counts { requests, rescued, returned, dropped, destroyed } = &self.counts;
         Statistics {
             resident,
             peak_resident,
             requests: requests.load(Relaxed),
+            rescued: rescued.load(Relaxed),
             returned: returned.load(Relaxed),
             dropped: dropped.load(Relaxed),
             destroyed: destroyed.load(Relaxed),

@@ -19,6 +19,7 @@ impl Core {
     /// Makes pages of anonymous memory as if nobody had touched them.
     pub(crate) fn discard(&self, object: &Arc<Object>, pages: Range<usize>) {
         loop {
+            self.rescue_all(object, pages.clone());
             let mut state = self.lock();
             let (discarded, all) = state.pages.discard(object.id, pages.clone());
             if discarded.is_empty() && !all {

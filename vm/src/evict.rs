@@ -1,22 +1,44 @@
 //! Pages that have to go.
 //!
 //! A page is moved to memory that nobody else knows, in one step for whoever writes to it at that moment;
-//! what is done with it then does not race with anybody. If its content is not what its manager has, it is
-//! returned.
+//! what is done with it then does not race with anybody. It stays there for a while, and comes back without a
+//! message if it is touched. Then, if its content is not what its manager has, it is returned.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use mach_defs::gnu::memory_object;
-use rustix::io;
 
-use crate::core::{Core, hash, lock};
+use crate::core::{Core, State, hash, lock};
 use crate::objects::{NotSent, Object};
-use crate::pages::{Farewell, Gone, Victim};
+use crate::pages::{CLUSTER, Farewell, Gone, ObjectId, Rescue, Victim};
 use crate::space::Space;
 
 /// Pages that are taken away at once, at most.
 pub(crate) const BATCH: usize = 32;
+
+/// Pages that were taken away together, and where they are.
+pub(crate) struct Batch {
+    /// The first slot of each cluster, in order. A page has the slot of its place in its cluster.
+    slots: Vec<(ObjectId, usize, usize)>,
+    /// Memory for them; `None` where nothing has to be moved.
+    stage: Option<Space>,
+}
+
+impl Batch {
+    /// Where a page is.
+    fn slot(&self, object: ObjectId, page: usize) -> usize {
+        let wanted = (object, page / CLUSTER);
+        let at = self.slots.partition_point(|(object, cluster, _)| (*object, *cluster) < wanted);
+        self.slots.get(at).map_or(0, |(.., slot)| slot + page % CLUSTER)
+    }
+
+    /// The memory that has pages of this object; `None` if they are in their place.
+    fn stage_of(&self, object: &Object) -> Option<&Space> {
+        // Nobody can write to memory that is read only, and it cannot be moved.
+        self.stage.as_ref().filter(|_| object.writable)
+    }
+}
 
 /// A page on its way out.
 struct Leaving {
@@ -37,112 +59,176 @@ impl Leaving {
     }
 }
 
+impl State {
+    /// Pages of a batch come back, or leave it: whoever has it last gives its memory back.
+    pub(crate) fn batch(&self, number: u64) -> Option<Arc<Batch>> {
+        self.batches.get(&number).cloned()
+    }
+}
+
 impl Core {
-    /// Takes some pages away. False if none can go at present.
+    /// Puts some pages aside, and takes those away that have been there longest. False if none can go at
+    /// present.
     pub(crate) fn make_room(&self) -> bool {
-        let mut state = self.lock();
-        let most = state.pages.batch(BATCH);
-        let victims = state.pages.victims(most);
-        drop(state);
-        self.take_away(&victims)
+        // For each batch that leaves, another one is put aside, and one more until there are enough.
+        for _ in 0..2 {
+            let mut state = self.lock();
+            let most = state.pages.batch(BATCH);
+            let victims = state.pages.victims(most);
+            drop(state);
+            if let (false, Some((batch, moved))) = (victims.is_empty(), self.move_out(&victims)) {
+                self.put_aside(batch, moved);
+            }
+            if self.lock().pages.has_enough_aside() {
+                break;
+            }
+        }
+        let mut some = false;
+        loop {
+            let mut state = self.lock();
+            let Some((number, victims)) = state.pages.retire() else { return some };
+            let batch = state.batches.remove(&number);
+            drop(state);
+            if let Some(batch) = batch {
+                some |= !victims.is_empty() && self.leave(&batch, &victims);
+                self.empty(batch);
+            }
+        }
     }
 
-    /// Takes these pages away, which are [`Leaving`](crate::pages), and returns to their managers what those
-    /// do not have. False if not all went.
+    fn put_aside(&self, batch: Batch, moved: Vec<Victim>) {
+        let mut state = self.lock();
+        let mut wanted = moved.clone();
+        wanted.retain(|victim| state.pages.was_wanted(*victim));
+        let number = state.pages.put_aside(moved);
+        state.batches.insert(number, Arc::new(batch));
+        self.wake_all(&state, &wanted);
+        drop(state);
+        self.tell();
+    }
+
+    /// Takes these pages away at once, which are [`Leaving`](crate::pages). False if not all went.
     pub(crate) fn take_away(&self, victims: &[Victim]) -> bool {
-        let Ok(stage) = self.stage() else {
+        let Some((batch, moved)) = self.move_out(victims) else { return false };
+        let batch = Arc::new(batch);
+        let all = self.leave(&batch, &moved) && moved.len() == victims.len();
+        self.empty(batch);
+        all && !victims.is_empty()
+    }
+
+    /// Moves pages out, each in one step for whoever writes to it meanwhile. One that cannot be moved stays.
+    /// `None` if there is no memory for that.
+    fn move_out(&self, victims: &[Victim]) -> Option<(Batch, Vec<Victim>)> {
+        let before = lock(&self.stages).pop();
+        let stage = before.map_or_else(|| self.places.stage(BATCH * CLUSTER), |stage| Ok(Some(stage)));
+        let Ok(stage) = stage else {
             victims.iter().for_each(|victim| self.stays(*victim));
-            return false;
+            return None;
         };
-        let mut leaving: Vec<Leaving> = Vec::with_capacity(victims.len());
-        let mut slot = 0;
+        let cluster = |victim: &Victim| (victim.object, victim.page / CLUSTER);
+        let clusters = victims.chunk_by(|a, b| cluster(a) == cluster(b)).map(|all| cluster(&all[0]));
+        let slots =
+            clusters.zip((0..).step_by(CLUSTER)).map(|((object, at), slot)| (object, at, slot)).collect();
+        let batch = Batch { slots, stage };
+        let mut moved = Vec::with_capacity(victims.len());
         for run in victims.chunk_by(|a, b| a.object == b.object && a.page + 1 == b.page) {
-            self.stage_run(stage.as_ref(), slot, run, &mut leaving);
-            slot += run.len();
+            self.move_run(&batch, run, &mut moved);
         }
+        Some((batch, moved))
+    }
+
+    /// Moves pages that lie side by side, in their clusters too, to a batch's memory.
+    fn move_run(&self, batch: &Batch, run: &[Victim], moved: &mut Vec<Victim>) {
+        let first = run[0];
+        let Some(object) = self.lock().objects.get(&first.object).cloned() else {
+            return run.iter().for_each(|victim| self.stays(*victim));
+        };
+        let Some(stage) = batch.stage_of(&object) else { return moved.extend(run) };
+        let slot = batch.slot(first.object, first.page);
+        let at_once = self.places.move_out(stage, slot, &object.space, first.page, run.len());
+        for (at, victim) in run.iter().enumerate() {
+            let is_out = at < at_once
+                || self.places.move_one_out(stage, slot + at, &object.space, victim.page).is_ok();
+            if is_out { moved.push(*victim) } else { self.stays(*victim) }
+        }
+    }
+
+    /// Gives a batch's memory back, unless pages of it are on their way back still.
+    fn empty(&self, batch: Arc<Batch>) {
+        if let Some(Batch { slots, stage: Some(stage) }) = Arc::into_inner(batch) {
+            // SAFETY: nobody else knows this memory, and no reference to the pages is left.
+            unsafe { stage.discard(0, slots.len() * CLUSTER) };
+            lock(&self.stages).push(stage);
+        }
+    }
+
+    /// Brings pages back that were put aside.
+    pub(crate) fn rescue(&self, object: &Object, batch: Option<Arc<Batch>>, rescue: Rescue) {
+        let Some(batch) = batch else { return };
+        let span = rescue.span();
+        let mut done = 0;
+        if let Some(stage) = batch.stage_of(object) {
+            let slot = |page| batch.slot(object.id, page);
+            done = self.places.move_back(stage, slot(span.start), &object.space, span.start, span.len());
+            for page in rescue.pages().filter(|page| page - span.start >= done) {
+                self.places.move_one_back(stage, slot(page), &object.space, page);
+            }
+        }
+        // To move pages wakes whoever waits for them.
+        self.places.wake(&object.space, span.start + done, span.len() - done);
+        self.counts.rescued.fetch_add(rescue.pages().count() as u64, Relaxed);
+        self.placed_all(object, rescue.pages());
+        self.empty(batch);
+    }
+
+    /// Brings all pages of a range back that were put aside.
+    pub(crate) fn rescue_all(&self, object: &Object, range: std::ops::Range<usize>) {
+        let mut state = self.lock();
+        let all = state.pages.rescue_all(object.id, range);
+        let all: Vec<_> = all.into_iter().map(|rescue| (state.batch(rescue.batch), rescue)).collect();
+        drop(state);
+        all.into_iter().for_each(|(batch, rescue)| self.rescue(object, batch, rescue));
+    }
+
+    /// Returns pages of a batch to their managers, which do not have them, and drops the others. False if not
+    /// all went.
+    fn leave(&self, batch: &Batch, victims: &[Victim]) -> bool {
+        let mut leaving: Vec<Leaving> = Vec::with_capacity(victims.len());
+        for run in victims.chunk_by(|a, b| a.object == b.object) {
+            let Some(object) = self.lock().objects.get(&run[0].object).cloned() else {
+                run.iter().for_each(|victim| self.stays(*victim));
+                continue;
+            };
+            for victim in run {
+                let (victim, slot) = (*victim, batch.slot(object.id, victim.page));
+                let (object, farewell) = (object.clone(), Farewell::Drop);
+                let mut page = Leaving { object, victim, slot, content: 0, farewell };
+                page.content = hash(&self.hasher, bytes(batch, std::slice::from_ref(&page)));
+                leaving.push(page);
+            }
+        }
+        let mut state = self.lock();
+        leaving.iter_mut().for_each(|page| page.farewell = state.pages.taken(page.victim, page.content));
+        drop(state);
         let mut all = leaving.len() == victims.len();
         for run in leaving.chunk_by(|a, b| a.is_before(b)) {
             all &= match run[0].farewell {
                 Farewell::Drop => {
-                    self.gone(stage.as_ref(), run, false);
+                    self.gone(batch, run, false);
                     self.counts.dropped.fetch_add(run.len() as u64, Relaxed);
                     true
                 }
-                Farewell::Return => self.return_run(stage.as_ref(), run),
+                Farewell::Return => self.return_run(batch, run),
             };
         }
-        if let Some(stage) = stage {
-            // SAFETY: nobody else knows this memory, and no reference to the pages is left.
-            unsafe { stage.discard(0, victims.len()) };
-            lock(&self.stages).push(stage);
-        }
-        all && !victims.is_empty()
-    }
-
-    /// Memory that pages are moved to, where they have to be moved.
-    fn stage(&self) -> io::Result<Option<Space>> {
-        let before = lock(&self.stages).pop();
-        before.map_or_else(|| self.places.stage(BATCH), |stage| Ok(Some(stage)))
-    }
-
-    /// Moves pages that lie side by side to a stage, each in one step for whoever writes to it meanwhile. One
-    /// that cannot be moved stays.
-    fn stage_run(&self, stage: Option<&Space>, slot: usize, run: &[Victim], leaving: &mut Vec<Leaving>) {
-        let Some(object) = self.lock().objects.get(&run[0].object).cloned() else {
-            return run.iter().for_each(|victim| self.stays(*victim));
-        };
-        let at_once = match stage {
-            Some(stage) if object.writable => {
-                self.places.move_out(stage, slot, &object.space, run[0].page, run.len())
-            }
-            Some(_) => 0,
-            // Those that calls have left alone stay so.
-            None => run.len(),
-        };
-        let here = |(at, victim): &(usize, &Victim)| {
-            let alone = |stage| self.stage_out(&object, stage, slot + at, victim.page).is_ok();
-            let moved = *at < at_once || stage.is_some_and(alone);
-            if !moved {
-                self.stays(**victim);
-            }
-            moved
-        };
-        for (at, victim) in run.iter().enumerate().filter(here) {
-            let (victim, slot, object) = (*victim, slot + at, object.clone());
-            let mut page = Leaving { object, victim, slot, content: 0, farewell: Farewell::Drop };
-            page.content = hash(&self.hasher, self.bytes(stage, std::slice::from_ref(&page)));
-            page.farewell = self.lock().pages.taken(victim, page.content);
-            leaving.push(page);
-        }
-    }
-
-    /// Moves one page to a slot of a stage.
-    fn stage_out(&self, object: &Object, stage: &Space, slot: usize, page: usize) -> io::Result<()> {
-        if object.writable {
-            return self.places.move_one_out(stage, slot, &object.space, page);
-        }
-        // Nobody can write to it, so a copy is as good; and memory that nobody can write to cannot be moved.
-        self.places.copy_out(stage, slot, &object.space, page)
-    }
-
-    /// What is in pages that lie side by side and are leaving.
-    fn bytes<'a>(&self, stage: Option<&'a Space>, run: &'a [Leaving]) -> &'a [u8] {
-        let Leaving { object, victim, slot, .. } = &run[0];
-        match stage {
-            // SAFETY: the pages have been moved or copied to slots that nobody else knows.
-            Some(stage) => unsafe { stage.pages(*slot, run.len()) },
-            // SAFETY: the pages are there, and no call holds one that is leaving.
-            None => unsafe { object.space.pages(victim.page, run.len()) },
-        }
+        all
     }
 
     /// Returns pages that lie side by side. False if the manager has no room for the message; then they are
     /// in their place again.
-    fn return_run(&self, stage: Option<&Space>, run: &[Leaving]) -> bool {
-        let first = &run[0];
-        let object = &first.object;
-        let offset = object.place(first.victim.page);
-        let data = self.bytes(stage, run);
+    fn return_run(&self, batch: &Batch, run: &[Leaving]) -> bool {
+        let object = &run[0].object;
+        let (offset, data) = (object.place(run[0].victim.page), bytes(batch, run));
         let sent = self.send(object, |ports| {
             let (to, control) = (&ports.object, &ports.control);
             Ok(memory_object::memory_object_data_return(to, control, offset, data, true, false)?)
@@ -151,58 +237,45 @@ impl Core {
             Ok(()) => {
                 self.lock().pages.took_message(object.id);
                 self.counts.returned.fetch_add(run.len() as u64, Relaxed);
-                self.gone(stage, run, true);
+                self.gone(batch, run, true);
                 return true;
             }
             Err(NotSent::Gone) => self.bury(object),
             Err(NotSent::Full) => self.wait_no_more(object),
         }
         for page in run {
-            self.put_back(stage, page);
+            self.put_back(batch, page);
             self.stays(page.victim);
         }
         false
     }
 
     /// Puts a page that was to leave into its place again.
-    fn put_back(&self, stage: Option<&Space>, page: &Leaving) {
-        let Leaving { object, victim, slot, .. } = page;
-        if let (Some(stage), true) = (stage, object.writable) {
-            self.places.move_back(stage, *slot, &object.space, victim.page);
+    fn put_back(&self, batch: &Batch, page: &Leaving) {
+        if let Some(stage) = batch.stage_of(&page.object) {
+            self.places.move_one_back(stage, page.slot, &page.object.space, page.victim.page);
         }
     }
 
     /// Pages that lie side by side have left, but for those that their manager has given back already: what
     /// would be left of those is still here.
-    fn gone(&self, stage: Option<&Space>, run: &[Leaving], returned: bool) {
-        let Leaving { object, victim: first, .. } = &run[0];
+    fn gone(&self, batch: &Batch, run: &[Leaving], returned: bool) {
+        let object = &run[0].object;
         let mut state = self.lock();
         let gone = |page: &Leaving| state.pages.gone(page.victim, page.content, returned);
         let fates: Vec<Gone> = run.iter().map(gone).collect();
-        if stage.is_none() || !object.writable {
+        if batch.stage_of(object).is_none() {
             // With the lock held, since from then on it may come again.
-            self.give_back(run, &fates);
+            give_back(run, &fates);
         }
+        let mut wanted: Vec<Victim> = run.iter().map(|page| page.victim).collect();
+        wanted.retain(|victim| state.pages.was_wanted(*victim));
+        self.wake_all(&state, &wanted);
         drop(state);
-        self.places.wake(&object.space, first.page, run.len());
         self.tell();
         for (page, _) in run.iter().zip(fates).filter(|(_, fate)| *fate == Gone::Back) {
-            self.put_back(stage, page);
+            self.put_back(batch, page);
             self.stays(page.victim);
-        }
-    }
-
-    /// Gives back the memory of pages that have left and were not moved.
-    fn give_back(&self, run: &[Leaving], fates: &[Gone]) {
-        let space = &run[0].object.space;
-        let mut first = run[0].victim.page;
-        for fates in fates.chunk_by(|a, b| a == b) {
-            if fates[0] == Gone::Left {
-                // SAFETY: the memory is read only, and comes back with the same content or not at all; or it
-                // is touched by calls alone, and none of them holds these pages.
-                unsafe { space.discard(first, fates.len()) };
-            }
-            first += fates.len();
         }
     }
 
@@ -210,11 +283,44 @@ impl Core {
     fn stays(&self, victim: Victim) {
         let mut state = self.lock();
         state.pages.stays(victim);
-        let object = state.objects.get(&victim.object).cloned();
-        drop(state);
-        if let Some(object) = object {
-            self.places.wake(&object.space, victim.page, 1);
+        if state.pages.was_wanted(victim) {
+            self.wake_all(&state, &[victim]);
         }
+        drop(state);
         self.tell();
+    }
+
+    /// Whoever waits for these pages tries again.
+    fn wake_all(&self, state: &State, wanted: &[Victim]) {
+        for victim in wanted {
+            if let Some(object) = state.objects.get(&victim.object) {
+                self.places.wake(&object.space, victim.page, 1);
+            }
+        }
+    }
+}
+
+/// What is in pages that lie side by side and are leaving.
+fn bytes<'a>(batch: &'a Batch, run: &'a [Leaving]) -> &'a [u8] {
+    let Leaving { object, victim, slot, .. } = &run[0];
+    match batch.stage_of(object) {
+        // SAFETY: the pages have been moved to slots that nobody else knows.
+        Some(stage) => unsafe { stage.pages(*slot, run.len()) },
+        // SAFETY: the pages are there and nobody can write to them, or no call holds one that is leaving.
+        None => unsafe { object.space.pages(victim.page, run.len()) },
+    }
+}
+
+/// Gives back the memory of pages that have left and were not moved.
+fn give_back(run: &[Leaving], fates: &[Gone]) {
+    let space = &run[0].object.space;
+    let mut first = run[0].victim.page;
+    for fates in fates.chunk_by(|a, b| a == b) {
+        if fates[0] == Gone::Left {
+            // SAFETY: the memory is read only, and comes back with the same content or not at all; or it is
+            // touched by calls alone, and none of them holds these pages.
+            unsafe { space.discard(first, fates.len()) };
+        }
+        first += fates.len();
     }
 }

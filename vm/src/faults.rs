@@ -141,6 +141,7 @@ impl Core {
             let mut state = self.lock();
             let now = self.now();
             let what = state.pages.fault(object.id, page, now);
+            let aside = if let Fault::Rescue(rescue) = what { state.batch(rescue.batch) } else { None };
             drop(state);
             match what {
                 Fault::Wake => {
@@ -157,6 +158,10 @@ impl Core {
                     self.placed(object, page);
                     return Outcome::Here;
                 }
+                Fault::Rescue(rescue) => {
+                    self.rescue(object, aside, rescue);
+                    return Outcome::Here;
+                }
                 Fault::Request(count) if self.request(object, page, count) => return Outcome::Coming,
                 Fault::Request(_) => return Outcome::Blocked,
                 Fault::NoRoom if has_made_room => return Outcome::Blocked,
@@ -170,7 +175,7 @@ impl Core {
         self.placed_all(object, page..page + 1);
     }
 
-    pub(crate) fn placed_all(&self, object: &Object, pages: Range<usize>) {
+    pub(crate) fn placed_all(&self, object: &Object, pages: impl Iterator<Item = usize>) {
         let mut state = self.lock();
         pages.for_each(|page| state.pages.placed(object.id, page));
         drop(state);

@@ -61,8 +61,9 @@
 //! - It is asked for one page at a time, and may supply more; only the default manager is asked for up to 16
 //!   at once, where they are touched in order. It is given back runs of pages that lie side by side, at most
 //!   32 in a message. Pages leave when
-//!   more than [`Limits::resident`] would be there, those first that came first; a page that was not changed
-//!   is dropped without a word, unless it was supplied as precious.
+//!   more than [`Limits::resident`] would be there, those first that came first. They are put aside at first,
+//!   and come back without a message if they are touched soon; up to a quarter of the limit is for those. A page
+//!   that was not changed is dropped without a word, unless it was supplied as precious.
 //! - A page that was changed is told by a keyed hash of 64 bits of its content, not by write protection: a
 //!   page that was written with the same bytes was not changed.
 //! - A mapping is a slice of Rust, so its content does not change by itself: what a manager supplies for a
@@ -176,6 +177,8 @@ pub struct Statistics {
     pub peak_resident: usize,
     /// Pages that managers were asked for.
     pub requests: u64,
+    /// Pages that were touched again before they had left, and came back without a message.
+    pub rescued: u64,
     /// Pages that were returned to managers.
     pub returned: u64,
     /// Pages that were dropped, since their managers have them.

@@ -232,6 +232,7 @@ impl Core {
         if object.writable && object.external {
             self.flush(object, 0..usize::MAX);
         }
+        self.rescue_all(object, 0..usize::MAX);
         let mut state = self.lock();
         while state.pages.is_busy(object.id) {
             state = self.wait(state, None);
@@ -281,6 +282,7 @@ impl Core {
     /// Returns the resident pages of a range that their manager does not have, and drops the others.
     pub(crate) fn flush(&self, object: &Arc<Object>, range: std::ops::Range<usize>) {
         loop {
+            self.rescue_all(object, range.clone());
             let mut state = self.lock();
             let victims = state.pages.take(object.id, range.clone(), BATCH);
             if victims.is_empty() {

@@ -6,7 +6,7 @@
 //! waits: where there is no room the answer is [`NoRoom`](Fault::NoRoom), and the thread that wants the page
 //! asks again.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 
 /// Pages that managers could not keep and have given back may be this many more than there should be. Room is
@@ -31,6 +31,10 @@ enum State {
     Resident,
     /// A call reads or writes it.
     Held,
+    /// It has been put aside with this batch, and comes back at once if somebody touches it.
+    Aside {
+        batch: u64,
+    },
     /// It is being taken away, and may be on its way to its manager.
     Leaving,
     /// Its manager has it.
@@ -49,6 +53,15 @@ struct Page {
     precious: bool,
     /// It has come back while it was leaving.
     back: bool,
+    /// A thread waits until it has left.
+    wanted: bool,
+    /// How many pages had come when it came last.
+    came: u64,
+}
+
+impl Page {
+    const NEW: Self =
+        Self { state: State::Untouched, content: None, precious: false, back: false, wanted: false, came: 0 };
 }
 
 /// One object.
@@ -79,6 +92,13 @@ struct Manager {
 /// The most pages that a manager is asked for at once.
 pub(crate) const WINDOW: usize = 16;
 
+/// Pages that are brought back at once, if they were put aside together: 64 KiB that lie side by side.
+pub(crate) const CLUSTER: usize = 16;
+
+/// What is put aside is at most this part of what may be here, and at least that one.
+const MOST_ASIDE: usize = 4;
+const LEAST_ASIDE: usize = 16;
+
 /// What to do for a thread that wants a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -88,12 +108,36 @@ pub(crate) enum Fault {
     Wait,
     /// Put a page of zeros there, and then say [`placed`](Pages::placed).
     Zero,
+    /// Bring these pages back from where they were put aside, and then say [`placed`](Pages::placed).
+    Rescue(Rescue),
     /// Ask the manager for this many pages, from this one on.
     Request(usize),
     /// Make room, and let the thread try again.
     NoRoom,
     /// The access is an error.
     Fail,
+}
+
+/// Pages that were put aside together and come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rescue {
+    pub(crate) batch: u64,
+    /// The first page of their cluster.
+    first: usize,
+    /// A bit for each of the cluster's pages.
+    which: u16,
+}
+
+impl Rescue {
+    pub(crate) fn pages(self) -> impl Iterator<Item = usize> {
+        (0..CLUSTER).filter(move |at| self.which & 1 << at != 0).map(move |at| self.first + at)
+    }
+
+    /// From the first of them to the last.
+    pub(crate) fn span(self) -> Range<usize> {
+        let end = CLUSTER - self.which.leading_zeros() as usize;
+        self.first + self.which.trailing_zeros() as usize..self.first + end
+    }
 }
 
 /// What to do about a page that somebody will want.
@@ -169,8 +213,19 @@ pub(crate) enum Gone {
 pub(crate) struct Pages {
     objects: HashMap<ObjectId, Object>,
     next: u64,
-    /// Resident pages, in the order in which they came. Some may have left since.
-    queue: VecDeque<Victim>,
+    /// Resident pages, in the order in which they came, with [`Page::came`]. Some may have left since.
+    queue: VecDeque<(Victim, u64)>,
+    /// How many pages have come.
+    came: u64,
+    /// Pages that were put aside, in the order in which they were. Some may have been brought back.
+    batches: VecDeque<(u64, Vec<Victim>)>,
+    next_batch: u64,
+    /// How many pages are aside, and how many may be for some time.
+    aside: usize,
+    most_aside: usize,
+    /// How many were brought back, and left, since that was decided.
+    rescued: usize,
+    retired: usize,
     limit: usize,
     used: usize,
     peak: usize,
@@ -180,16 +235,30 @@ pub(crate) struct Pages {
 
 impl Pages {
     pub(crate) fn new(limit: usize, zeros: u64) -> Self {
-        Self { objects: HashMap::new(), next: 0, queue: VecDeque::new(), limit, used: 0, peak: 0, zeros }
+        Self {
+            objects: HashMap::new(),
+            next: 0,
+            queue: VecDeque::new(),
+            came: 0,
+            batches: VecDeque::new(),
+            next_batch: 0,
+            aside: 0,
+            most_aside: limit / (2 * MOST_ASIDE),
+            rescued: 0,
+            retired: 0,
+            limit,
+            used: 0,
+            peak: 0,
+            zeros,
+        }
     }
 
     /// A new object of this many pages. A manager has those of an `external` one from the start.
     pub(crate) fn add(&mut self, pages: usize, external: bool) -> ObjectId {
         let id = ObjectId(self.next);
         self.next += 1;
-        let page = Page { state: State::Untouched, content: None, precious: false, back: false };
         let manager = Manager { external, ..Manager::default() };
-        self.objects.insert(id, Object { manager, pages: vec![page; pages] });
+        self.objects.insert(id, Object { manager, pages: vec![Page::NEW; pages] });
         id
     }
 
@@ -214,7 +283,12 @@ impl Pages {
         let Some((manager, page)) = self.object_and_page(id, index) else { return Fault::Fail };
         let wanted = match page.state {
             State::Resident | State::Held => return Fault::Wake,
-            State::Requested { .. } | State::Placing | State::Leaving => return Fault::Wait,
+            State::Requested { .. } | State::Placing => return Fault::Wait,
+            State::Leaving => {
+                page.wanted = true;
+                return Fault::Wait;
+            }
+            State::Aside { batch } => return Fault::Rescue(self.rescue(id, index, batch)),
             State::Failed => return Fault::Fail,
             State::Untouched if !manager.external => Fault::Zero,
             State::Untouched | State::Out if manager.dead => {
@@ -305,7 +379,7 @@ impl Pages {
         let requested = matches!(page.state, State::Requested { .. });
         match page.state {
             _ if manager.dead => return Arrival::Refuse,
-            State::Resident | State::Held | State::Placing => {
+            State::Resident | State::Held | State::Placing | State::Aside { .. } => {
                 // What is here is as new or newer, and the only one there is.
                 page.precious |= precious;
                 return Arrival::Refuse;
@@ -328,7 +402,7 @@ impl Pages {
             self.used -= usize::from(requested);
             return Arrival::Fail;
         }
-        *page = Page { state: State::Placing, content: Some(content), precious, back: false };
+        *page = Page { state: State::Placing, content: Some(content), precious, ..Page::NEW };
         if !requested {
             self.take_frame();
         }
@@ -360,7 +434,12 @@ impl Pages {
         let Some((_, page)) = self.object_and_page(object, index) else { return };
         page.state = State::Resident;
         page.precious |= std::mem::take(&mut page.back);
-        self.queue.push_back(Victim { object, page: index });
+        self.came += 1;
+        let came = self.came;
+        if let Some((_, page)) = self.object_and_page(object, index) {
+            page.came = came;
+        }
+        self.queue.push_back((Victim { object, page: index }, came));
         if self.queue.len() > 2 * (self.limit + OVERDRAFT) {
             self.forget_those_that_left();
         }
@@ -368,11 +447,11 @@ impl Pages {
 
     /// Pages that left without having been victims are in the queue still, and again if they came back.
     fn forget_those_that_left(&mut self) {
-        let mut seen = HashSet::new();
         let mut queue = std::mem::take(&mut self.queue);
-        queue.retain(|next| {
+        queue.retain(|(next, came)| {
             let page = self.objects.get(&next.object).and_then(|object| object.pages.get(next.page));
-            page.is_some_and(|page| matches!(page.state, State::Resident | State::Held)) && seen.insert(*next)
+            let is_here = |page: &Page| matches!(page.state, State::Resident | State::Held);
+            page.is_some_and(|page| is_here(page) && page.came == *came)
         });
         self.queue = queue;
     }
@@ -385,13 +464,13 @@ impl Pages {
             if victims.len() == most {
                 break;
             }
-            let Some(next) = self.queue.pop_front() else { break };
+            let Some((next, came)) = self.queue.pop_front() else { break };
             let Some((manager, page)) = self.object_and_page(next.object, next.page) else { continue };
-            if !matches!(page.state, State::Resident | State::Held) {
+            if !matches!(page.state, State::Resident | State::Held) || page.came != came {
                 continue;
             }
             if manager.blocked || page.state == State::Held {
-                self.queue.push_back(next);
+                self.queue.push_back((next, came));
                 continue;
             }
             page.state = State::Leaving;
@@ -399,6 +478,89 @@ impl Pages {
         }
         victims.sort_unstable();
         victims
+    }
+
+    /// Pages that were [taken away](Self::victims) are kept for a while. Returns the number of their batch.
+    pub(crate) fn put_aside(&mut self, victims: Vec<Victim>) -> u64 {
+        let batch = self.next_batch;
+        self.next_batch += 1;
+        for victim in &victims {
+            let Some((_, page)) = self.object_and_page(victim.object, victim.page) else { continue };
+            page.state = State::Aside { batch };
+            self.aside += 1;
+        }
+        self.batches.push_back((batch, victims));
+        batch
+    }
+
+    /// True if no more pages are to be put aside than leave.
+    pub(crate) fn has_enough_aside(&self) -> bool {
+        self.aside > self.most_aside
+    }
+
+    /// Somebody wants a page that was put aside. Those of its cluster come with it.
+    fn rescue(&mut self, id: ObjectId, index: usize, batch: u64) -> Rescue {
+        let first = index / CLUSTER * CLUSTER;
+        let mut rescue = Rescue { batch, first, which: 0 };
+        let Some(object) = self.objects.get_mut(&id) else { return rescue };
+        for (at, page) in object.pages[first..].iter_mut().take(CLUSTER).enumerate() {
+            if page.state == (State::Aside { batch }) {
+                page.state = State::Placing;
+                rescue.which |= 1 << at;
+            }
+        }
+        self.aside -= rescue.which.count_ones() as usize;
+        self.rescued += 1;
+        rescue
+    }
+
+    /// The same for all pages of a range, as far as they are aside.
+    pub(crate) fn rescue_all(&mut self, id: ObjectId, range: Range<usize>) -> Vec<Rescue> {
+        let mut all = Vec::new();
+        let end = self.objects.get(&id).map_or(0, |object| range.end.min(object.pages.len()));
+        for index in range.start.min(end)..end {
+            if let Some((_, Page { state: State::Aside { batch }, .. })) = self.object_and_page(id, index) {
+                let batch = *batch;
+                all.push(self.rescue(id, index, batch));
+            }
+        }
+        all
+    }
+
+    /// Pages that have been aside for the longest time, with their batch: they are leaving from now on. `None`
+    /// if there is room and no more are aside than may be, or none are.
+    pub(crate) fn retire(&mut self) -> Option<(u64, Vec<Victim>)> {
+        if self.has_room() && self.aside <= self.most_aside {
+            return None;
+        }
+        let (batch, mut victims) = self.batches.pop_front()?;
+        victims.retain(|victim| match self.object_and_page(victim.object, victim.page) {
+            Some((_, page)) if page.state == (State::Aside { batch }) => {
+                page.state = State::Leaving;
+                true
+            }
+            _ => false,
+        });
+        self.aside -= victims.len();
+        self.retired += victims.len();
+        self.share_anew();
+        Some((batch, victims))
+    }
+
+    /// Where many of those that were put aside are wanted again, more are put aside; where hardly any are, the
+    /// room is better used for those that are here.
+    fn share_anew(&mut self) {
+        let all = self.retired + self.rescued;
+        if all < self.limit / 2 {
+            return;
+        }
+        let step = (self.limit / 32).max(1);
+        if self.rescued * 8 > all {
+            self.most_aside = (self.most_aside + step).min(self.limit / MOST_ASIDE);
+        } else if self.rescued * 32 < all {
+            self.most_aside = self.most_aside.saturating_sub(step).max(self.limit / LEAST_ASIDE);
+        }
+        (self.retired, self.rescued) = (0, 0);
     }
 
     /// The resident pages of a range, to be taken away; `None` if there are no more. Those that are on their
@@ -423,7 +585,11 @@ impl Pages {
             let page = &mut object.pages[index];
             let is_resident = match page.state {
                 State::Untouched => continue,
-                State::Requested { .. } | State::Placing | State::Held | State::Leaving => {
+                State::Requested { .. }
+                | State::Placing
+                | State::Held
+                | State::Aside { .. }
+                | State::Leaving => {
                     all = false;
                     continue;
                 }
@@ -438,7 +604,7 @@ impl Pages {
     /// A page is as if nobody had touched it.
     pub(crate) fn discarded(&mut self, id: ObjectId, discarded: &Discarded) {
         let Some((_, page)) = self.object_and_page(id, discarded.page) else { return };
-        *page = Page { state: State::Untouched, content: None, precious: false, back: false };
+        *page = Page::NEW;
         self.used -= usize::from(discarded.is_resident);
     }
 
@@ -517,6 +683,12 @@ impl Pages {
     /// How many pages may be asked for before somebody touches them: some of them.
     pub(crate) fn most_ahead(&self) -> usize {
         (self.limit / 32).max(1)
+    }
+
+    /// True if a thread has waited until a page has left.
+    pub(crate) fn was_wanted(&mut self, victim: Victim) -> bool {
+        let page = self.object_and_page(victim.object, victim.page);
+        page.is_some_and(|(_, page)| std::mem::take(&mut page.wanted))
     }
 
     /// A page that was to be taken away is in its place.
@@ -603,6 +775,8 @@ impl Pages {
         let Some(object) = self.objects.remove(&id) else { return };
         let holds = |page: &&Page| !matches!(page.state, State::Untouched | State::Out | State::Failed);
         self.used -= object.pages.iter().filter(holds).count();
+        let is_aside = |page: &&Page| matches!(page.state, State::Aside { .. });
+        self.aside -= object.pages.iter().filter(is_aside).count();
     }
 
     fn take_frame(&mut self) {

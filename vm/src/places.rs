@@ -126,18 +126,30 @@ impl Places {
         }
     }
 
-    /// Puts a copy of a page of memory that is read only into a stage.
-    pub(crate) fn copy_out(&self, stage: &Space, slot: usize, space: &Space, page: usize) -> io::Result<()> {
-        let Self::Touched { staging, .. } = self else { return Err(Errno::INVAL) };
-        // SAFETY: a resident page of memory that nobody can write to, which stays until the thread that takes
-        // it away says that it is gone.
-        staging.place(stage.page(slot), unsafe { space.pages(page, 1) })
+    /// Moves pages back that have been moved out, and wakes whoever waits for them. There may be holes among
+    /// them. Returns how many of the first ones are done.
+    pub(crate) fn move_back(
+        &self,
+        stage: &Space,
+        slot: usize,
+        space: &Space,
+        page: usize,
+        count: usize,
+    ) -> usize {
+        match self {
+            Self::Touched { memory, .. } => memory.move_back(space.page(page), stage.page(slot), count).0,
+            Self::Called => count,
+        }
     }
 
-    /// Moves a page back that has been moved out.
-    pub(crate) fn move_back(&self, stage: &Space, slot: usize, space: &Space, page: usize) {
-        if let Self::Touched { memory, .. } = self {
-            let _ = memory.move_page(space.page(page), stage.page(slot));
+    /// The same for one page, which may be shared since a fork; then a copy of it is as good.
+    pub(crate) fn move_one_back(&self, stage: &Space, slot: usize, space: &Space, page: usize) {
+        let Self::Touched { memory, .. } = self else { return };
+        match memory.move_page(space.page(page), stage.page(slot)) {
+            // It is back already.
+            Ok(()) | Err(Errno::NOENT | Errno::EXIST) => {}
+            // SAFETY: the page is there, and nobody writes to what has been moved out.
+            Err(_) => drop(memory.place(space.page(page), unsafe { stage.pages(slot, 1) })),
         }
     }
 }

@@ -18,6 +18,8 @@ const API: u64 = 0xaa;
 const MISSING: u64 = 1;
 /// `UFFD_USER_MODE_ONLY`, of Linux 5.11
 const USER_MODE_ONLY: UserfaultfdFlags = UserfaultfdFlags::from_bits_retain(1);
+/// `UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES`
+const ALLOW_SRC_HOLES: u64 = 1 << 1;
 const EVENT_PAGEFAULT: u8 = 0x12;
 /// `UFFD_FEATURE_SIGBUS`, of Linux 4.14
 const FEATURE_SIGBUS: u64 = 1 << 7;
@@ -233,9 +235,18 @@ impl Uffd {
 
     /// Moves this many pages, or as many of the first ones as can be moved, and says why not all were.
     pub(crate) fn move_pages(&self, to: u64, from: u64, count: usize) -> (usize, io::Result<()>) {
+        self.move_with(to, from, count, 0)
+    }
+
+    /// The same where some of the pages are not there, nor taken from where they would go.
+    pub(crate) fn move_back(&self, to: u64, from: u64, count: usize) -> (usize, io::Result<()>) {
+        self.move_with(to, from, count, ALLOW_SRC_HOLES)
+    }
+
+    fn move_with(&self, to: u64, from: u64, count: usize, mode: u64) -> (usize, io::Result<()>) {
         let (len, mut moved) = ((count * PAGE) as u64, 0);
         loop {
-            let mut call = Copy { to: to + moved, from: from + moved, len: len - moved, mode: 0, done: 0 };
+            let mut call = Copy { to: to + moved, from: from + moved, len: len - moved, mode, done: 0 };
             let result = self.call::<MOVE, _>(&mut call);
             moved += call.done.max(0) as u64;
             match result {

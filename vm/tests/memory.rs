@@ -80,6 +80,72 @@ fn no_write_is_lost() {
     });
 }
 
+/// A page that is touched again soon after it has gone comes back without a message, with what was in it.
+#[test]
+fn what_is_touched_often_comes_back_without_a_message() {
+    paged(128, |vm, _| {
+        let mut memory = vm.allocate(1000 * PAGE).unwrap();
+        let mut versions = vec![0; 1000];
+        let mut write = |number: usize| {
+            let page = &mut memory[number * PAGE..][..PAGE];
+            let mut expected = [0; PAGE];
+            if versions[number] > 0 {
+                stamp(&mut expected, versions[number] * 1000 + number as u64);
+            }
+            assert!(page == expected, "page {number} in version {}", versions[number]);
+            versions[number] += 1;
+            stamp(page, versions[number] * 1000 + number as u64);
+        };
+        for step in 0..2000 {
+            // Pages that lie side by side, and others.
+            write(step % 10 * 16 + step % 3);
+            write(200 + step * 7 % 800);
+        }
+        let statistics = vm.statistics();
+        assert!(statistics.rescued > 50, "{statistics:?}");
+        assert!(statistics.peak_resident <= 128 * PAGE, "{statistics:?}");
+        memory.iter_mut().for_each(|byte| *byte = 7);
+        assert!(memory.iter().all(|byte| *byte == 7));
+    });
+}
+
+/// Pages that a child process shares since a fork cannot be moved by the system. They leave and come back all
+/// the same.
+#[test]
+fn a_fork_does_not_keep_pages_from_leaving() {
+    paged(64, |vm, _| {
+        let mut memory = vm.allocate(400 * PAGE).unwrap();
+        let write = |memory: &mut [u8], version: u64| {
+            let pages = memory.chunks_exact_mut(PAGE).enumerate();
+            pages.for_each(|(number, page)| stamp(page, version * 1000 + number as u64));
+        };
+        write(&mut memory, 1);
+        // SAFETY: the child calls nothing but what a signal handler may call.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            // SAFETY: as above. It ends by itself if nobody ends it.
+            unsafe { libc::alarm(60) };
+            // SAFETY: as above.
+            unsafe { libc::pause() };
+        }
+        assert!(child > 0);
+        for version in 1..4 {
+            for (number, page) in memory.chunks_exact(PAGE).enumerate() {
+                let mut expected = [0; PAGE];
+                stamp(&mut expected, version * 1000 + number as u64);
+                assert!(page == expected, "page {number} in version {version}");
+            }
+            write(&mut memory, version + 1);
+        }
+        // SAFETY: the child is this test's and waits for a signal.
+        unsafe { libc::kill(child, libc::SIGKILL) };
+        let mut status = 0;
+        // SAFETY: the status is written to a variable of this function.
+        assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+        assert!(vm.statistics().peak_resident <= 64 * PAGE, "{:?}", vm.statistics());
+    });
+}
+
 /// Pages that lie side by side leave, are asked for and come in few messages.
 #[test]
 fn what_is_touched_in_order_moves_in_clusters() {
