@@ -65,7 +65,7 @@ impl Encode {
     fn bytes(&self) -> Result<Result<Vec<u8>, String>, Failure> {
         let dictionary = dictionary(&self.options, &self.defs)?;
         let Some((interface, routine)) = dictionary.routine(&self.routine) else {
-            let routines = dictionary.interfaces().iter().flat_map(|interface| &interface.routines);
+            let routines = dictionary.interfaces().flat_map(|interface| &interface.routines);
             let near = nearest(&self.routine, routines.map(|routine| &*routine.name));
             let near = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
             return Ok(Err(format!("no interface that was given has this routine{near}")));

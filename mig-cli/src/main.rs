@@ -106,6 +106,32 @@ fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
     }
 }
 
+/// Standard output, for a verb that writes as it reads.
+struct Out(io::BufWriter<io::StdoutLock<'static>>);
+
+impl Out {
+    fn new() -> Self {
+        Out(io::BufWriter::with_capacity(1 << 16, io::stdout().lock()))
+    }
+
+    /// Writes a piece. False once the reader has gone away, which ends the command without noise.
+    fn write(&mut self, piece: impl FnOnce(&mut dyn io::Write) -> io::Result<()>) -> Result<bool, Failure> {
+        match piece(&mut self.0) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+            Err(error) => {
+                tell(&format!("error: standard output: {error}\n"));
+                Err(INPUT)
+            }
+        }
+    }
+
+    /// Writes what is left.
+    fn end(&mut self) -> Result<(), Failure> {
+        self.write(|out| out.flush()).map(drop)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
-use std::io;
+use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -159,6 +159,20 @@ impl Options {
         }
         Ok(Source { path: STDIN.into(), text: Some(self.telling.standard_input()?) })
     }
+
+    /// Opens an input that is read as it comes; `-` is standard input.
+    pub(crate) fn open_stream(&self, path: &Path) -> Result<Box<dyn BufRead>, Failure> {
+        if path == Path::new("-") {
+            return Ok(Box::new(io::stdin().lock()));
+        }
+        match fs::File::open(path) {
+            Ok(file) => Ok(Box::new(io::BufReader::new(file))),
+            Err(error) => {
+                self.tell_error(&format!("{}: {error}", path.display()));
+                Err(INPUT)
+            }
+        }
+    }
 }
 
 /// `A=B`
@@ -195,15 +209,6 @@ pub(crate) struct Source {
 pub(crate) const STDIN: &str = "<stdin>";
 
 impl Source {
-    /// What is in it.
-    pub(crate) fn bytes(self, options: &Options) -> Result<Vec<u8>, Failure> {
-        let read = self.text.map_or_else(|| fs::read(&self.path), Ok);
-        read.map_err(|error| {
-            options.tell_error(&format!("{}: {error}", self.path.display()));
-            INPUT
-        })
-    }
-
     /// For the generator, which reads files by a loader.
     pub(crate) fn input_by<'a>(&'a self, files: &'a dyn Loader) -> Input<'a> {
         match self.input() {

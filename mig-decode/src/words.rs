@@ -245,7 +245,7 @@ impl Descriptor {
 pub(crate) fn trailer(facts: &Facts, bytes: &[u8]) -> Option<(usize, String)> {
     let size = uint(bytes, 4, 4)? as usize;
     let known = size == TrailerField::HEAD || TrailerField::ALL.iter().any(|field| field.end() <= size);
-    let is_one = facts.family == Family::Untyped && word(bytes, 0) == 0 && known && size <= MOST_TRAILER;
+    let is_one = facts.family == Family::Untyped && word(bytes, 0) == 0 && known && size <= LONGEST_TRAILER;
     let bytes = bytes.get(..size).filter(|_| is_one)?;
     let fields = TrailerField::ALL.iter().filter(|field| field.end() <= size).map(|field| {
         let words = bytes[field.offset()..field.end()].chunks(4).map(|bytes| word(bytes, 0).to_string());
@@ -255,4 +255,4 @@ pub(crate) fn trailer(facts: &Facts, bytes: &[u8]) -> Option<(usize, String)> {
 }
 
 /// `sizeof (mach_msg_mac_trailer_t)`, and some room.
-const MOST_TRAILER: usize = 68;
+pub(crate) const LONGEST_TRAILER: usize = 68;

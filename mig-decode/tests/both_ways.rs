@@ -224,6 +224,36 @@ fn arrays_of_what_is_out_of_line() {
     }
 }
 
+/// Of an interface with a kernel side ports are addresses, so that headers of 64 bits have their ids elsewhere.
+#[test]
+fn messages_of_a_kernel_are_found_among_those_of_tasks() {
+    let config = Config::new().abi("apple-64");
+    let text = "subsystem KernelServer clock 3100; #include <mach/std_types.defs>
+        routine clock_read(clock : mach_port_t; in zone : int; out now : int);";
+    let text = text.replace("#include", "\n#include").replace(".defs>", ".defs>\n");
+    let input = mig_codegen::Input::Text { name: "clock.defs", text: text.as_bytes() };
+    let kernel = config.interface(input).unwrap().value;
+    let in_task = text.replace("KernelServer", "");
+    let input = mig_codegen::Input::Text { name: "clock.defs", text: in_task.as_bytes() };
+    let task = config.interface(input).unwrap().value;
+    let mut dictionary = Dictionary::new(&config).unwrap();
+    dictionary.add(&task);
+    dictionary.add(&kernel);
+    for interface in [&task, &kernel] {
+        let ports = Ports { remote: Some((0x1234, 19)), local: Some((0x5678, 21)), ..Ports::default() };
+        let arguments = json!({ "zone": 7 });
+        let arguments = arguments.as_object().unwrap();
+        let bytes =
+            encode(interface, &interface.routines[0], MessageKind::Request, &ports, arguments).unwrap();
+        let id_at = if interface.is_in_kernel() { 28 } else { 20 };
+        assert_eq!(bytes[id_at..id_at + 4], 3100_u32.to_le_bytes());
+        let decoded = dictionary.decode(&bytes);
+        assert_eq!(decoded.faults, []);
+        assert_eq!(decoded.header.unwrap().remote, (0x1234, 19));
+        assert_eq!(decoded.arguments, [("zone".to_owned(), json!(7))]);
+    }
+}
+
 proptest! {
     /// Neither bytes by chance nor messages with bytes changed are too much for it.
     #[test]
