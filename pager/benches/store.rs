@@ -1,21 +1,21 @@
-//! Pages a second of processor time of the swap store, on a disk in memory and on a file, at several degrees
-//! of fullness; and a map of a terabyte.
+//! Pages a second of the swap store, at several degrees of fullness; and a map of a terabyte.
 //!
-//! `cargo bench -p mach-pager` measures; anything else only sees that it runs. The file is in the page cache
-//! of the system: what is measured is the store and the system's calls, not a medium. Beside it stand the
-//! bytes of the same pages written by `pwritev` alone, one after the other, which is the most that a store on
-//! this file could do. `SWAP=FILE` names a swap file or a block device to use instead.
+//! `cargo bench -p mach-pager` measures; anything else only sees that it runs. On a disk in memory and on a
+//! file in the page cache it is processor time: what is measured is the store and the system's calls, not a
+//! medium. On the same file past the page cache it is the time by the clock, with segments written as a whole
+//! and without. Beside each figure stands how fast the same bytes go to the same places by the device's calls
+//! alone, which is the most that a store could do. `SWAP=FILE` names a swap file or a block device to use
+//! instead.
 
 use std::env;
-use std::fs::OpenOptions;
-use std::io::IoSlice;
-use std::path::Path;
+use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mach_pager::object::{Node, Nodes, Pages, Record, Records};
-use mach_pager::store::file::{self, PAGE_SIZE};
-use mach_pager::store::{Disk, DiskError, Slot, Store, Stored, SwapStore, superblock};
+use mach_pager::store::file::{self, FileDisk, PAGE_SIZE};
+use mach_pager::store::{Counters, Disk, DiskError, Slot, Store, Stored, SwapStore, superblock};
 use mig_runtime::platform::Std;
 use rustix::time::{ClockId, clock_gettime};
 
@@ -28,82 +28,164 @@ const FULL: [usize; 4] = [0, 50, 90, 99];
 fn main() {
     let measured = env::args().any(|argument| argument == "--bench");
     // Slots of the store: a power of two, and too many for the caches of a processor.
-    let (slots, rounds) = if measured { (65_536, 9) } else { (1024, 1) };
+    let (slots, rounds) = if measured { (65_536, 9) } else { (8192, 1) };
     let size = (slots + 2) * PAGE_SIZE;
 
     println!(
-        "pages a second of processor time, the median of {rounds}; in brackets how many pages a write of the device has"
+        "pages a second, in {rounds} rounds; in brackets new pages a write, all pages written for a new one, and the share of what the device does with the same writes"
     );
     let memory = MemoryDisk(Mutex::new(vec![0; size]));
     superblock::format(&memory, PAGE_SIZE, *b"only for a bench").expect("memory can be formatted");
-    let store = SwapStore::<_, Std>::open(memory).expect("it was formatted");
-    Bench { name: "memory", store: &store, rounds }.run();
+    Bench::new("memory", memory, false, processor_time, rounds).run();
 
-    if let Some(path) = env::var_os("SWAP") {
-        let store = file::open::<Std>(Path::new(&path)).unwrap_or_else(|error| panic!("{error}"));
-        Bench { name: "SWAP", store: &store, rounds }.run();
-        return;
-    }
     let folder = tempfile::tempdir().expect("a folder can be made");
-    let path = folder.path().join("swap");
-    file::format(&path, Some(size as u64), false).unwrap_or_else(|error| panic!("{error}"));
-    let store = file::open::<Std>(&path).unwrap_or_else(|error| panic!("{error}"));
-    let by_store = Bench { name: "file", store: &store, rounds }.run();
-    drop(store);
-    let by_system = system(&path, slots, rounds);
-    println!("{:<8} by {CALL:>2}   {by_system:>9.0}", "pwritev");
-    println!("the store on the file does {:.0} % of that when it is empty", 100.0 * by_store / by_system);
-
+    let path = env::var_os("SWAP").map_or_else(
+        || {
+            let path = folder.path().join("swap");
+            file::format(&path, Some(size as u64), false).unwrap_or_else(|error| panic!("{error}"));
+            path
+        },
+        PathBuf::from,
+    );
+    let open = || FileDisk::open(&path).unwrap_or_else(|error| panic!("{error}"));
+    Bench::new("file", open(), false, processor_time, rounds).run();
+    Bench::new("file, long", open(), true, processor_time, rounds).run();
+    if open().direct().is_direct() {
+        let rounds = rounds.div_ceil(3);
+        Bench::new("direct", open().direct(), false, clock_time, rounds).run();
+        Bench::new("direct, long", open().direct(), true, clock_time, rounds).run();
+    } else {
+        println!("the file system has no O_DIRECT");
+    }
     terabyte(if measured { 1 << 24 } else { 1 << 12 });
 }
 
-/// A store to be measured.
-struct Bench<'a, D: Disk> {
-    name: &'a str,
-    store: &'a SwapStore<D, Std>,
+/// A device that notes what is written to it, and where.
+struct Recorded<D> {
+    disk: D,
+    prefers_long_writes: bool,
+    /// Offsets and how many pages.
+    writes: Mutex<Vec<(u64, usize)>>,
+}
+
+impl<D: Disk> Disk for Recorded<D> {
+    fn size(&self) -> u64 {
+        self.disk.size()
+    }
+
+    fn record_size(&self) -> usize {
+        self.disk.record_size()
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, DiskError> {
+        self.disk.read_at(offset, buffer)
+    }
+
+    fn write_at(&self, offset: u64, pieces: &[&[u8]]) -> Result<usize, DiskError> {
+        self.writes.lock().unwrap().push((offset, pieces.len()));
+        self.disk.write_at(offset, pieces)
+    }
+
+    fn prefers_long_writes(&self) -> bool {
+        self.prefers_long_writes
+    }
+
+    fn flush(&self) -> Result<(), DiskError> {
+        self.disk.flush()
+    }
+}
+
+/// A store to be measured, by a clock.
+struct Bench<D: Disk> {
+    name: &'static str,
+    store: SwapStore<Recorded<D>, Std>,
+    now: fn() -> Duration,
     rounds: usize,
 }
 
-impl<D: Disk> Bench<'_, D> {
-    /// Prints a line for each degree of fullness. Returns the pages a second of an empty store, in calls for
-    /// many.
-    fn run(&self) -> f64 {
+/// What came out: pages a second, new pages a write, pages written for a new one, and the share of what the
+/// device does with the same writes.
+struct Figures([f64; 4]);
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self([rate, pages, written, share]) = self;
+        write!(f, "{rate:>9.0} ({pages:>4.1}; {written:.2}; {:>3.0} %)", 100.0 * share)
+    }
+}
+
+impl<D: Disk> Bench<D> {
+    fn new(
+        name: &'static str,
+        disk: D,
+        prefers_long_writes: bool,
+        now: fn() -> Duration,
+        rounds: usize,
+    ) -> Self {
+        let writes = Mutex::new(Vec::with_capacity(1 << 20));
+        let store = SwapStore::open(Recorded { disk, prefers_long_writes, writes });
+        Self { name, store: store.unwrap_or_else(|error| panic!("{error}")), now, rounds }
+    }
+
+    /// Prints a line for each degree of fullness.
+    fn run(&self) {
         let total = self.store.space().free as usize;
         let pages: Vec<Vec<u8>> = (0..at_a_time(total)).map(page).collect();
         let all: Vec<&[u8]> = pages.iter().map(|page| &page[..]).collect();
         // All of the device once, so that no round is the first one to touch a part of it.
         self.fill(100, &all).into_iter().for_each(|slot| self.store.free(slot));
-        let mut best = 0.0;
         for full in FULL {
             let held = self.fill(full, &all);
             // As many as there is room for.
             let slices = &all[..all.len().min(total * (100 - full) / 100)];
             let [many, one] = [CALL, 1].map(|call| self.written(slices, call));
             let read = self.read(slices);
-            println!(
-                "{:<8} {full:>2} % full   by {CALL} {:>9.0} ({:>4.1})   by 1 {:>9.0}   read {read:>9.0}",
-                self.name, many.0, many.1, one.0
-            );
+            println!("{:<12} {full:>2} % full   by {CALL} {many}   by 1 {one}   read {read:>9.0}", self.name);
             held.into_iter().for_each(|slot| self.store.free(slot));
-            best = if full == 0 { many.0 } else { best };
         }
-        let (rate, pages) = self.replaced(&all);
-        println!(
-            "{:<8} 50 % full, pages replaced by chance   by {CALL} {rate:>9.0} ({pages:>4.1})",
-            self.name
-        );
-        best
+        println!("{:<12} 50 % full, pages replaced by chance   by {CALL} {}", self.name, self.replaced(&all));
     }
 
-    /// Pages a second, and pages a write, where half of the store is full and stays so: calls of pages
-    /// replace others, any of them, until all have been replaced several times.
-    fn replaced(&self, pages: &[&[u8]]) -> (f64, f64) {
+    fn timed(&self, work: impl FnOnce()) -> Duration {
+        timed(self.now, work)
+    }
+
+    /// What the counters say has been written since, in this time, and what was noted of it.
+    fn figures(&self, before: Counters, time: Duration, pages: &[&[u8]]) -> Figures {
+        let after = self.store.counters();
+        let new = (after.pages_written - before.pages_written) as f64;
+        let again = (after.pages_rewritten - before.pages_rewritten) as f64;
+        let runs = (after.runs_written - before.runs_written) as f64;
+        let writes =
+            std::mem::replace(&mut *self.store.disk().writes.lock().unwrap(), Vec::with_capacity(1 << 20));
+        let mut next = 0;
+        let by_device = self.timed(|| {
+            for (offset, count) in writes {
+                // As those are, they are not in the caches of the processor.
+                next = if next + count > pages.len() { 0 } else { next };
+                let written = self.store.disk().disk.write_at(offset, &pages[next..next + count]);
+                assert_eq!(written, Ok(count * PAGE_SIZE));
+                next += count;
+            }
+        });
+        Figures([
+            new / time.as_secs_f64(),
+            new / runs,
+            (new + again) / new,
+            by_device.as_secs_f64() / time.as_secs_f64(),
+        ])
+    }
+
+    /// Where half of the store is full and stays so: calls of pages replace others, any of them, until all
+    /// have been replaced several times.
+    fn replaced(&self, pages: &[&[u8]]) -> Figures {
         let mut held = self.fill(50, pages);
         let calls = held.len() / CALL;
         let (mut random, mut before, mut time) = (1, self.store.counters(), Duration::ZERO);
         for round in 0..8 {
             if round == 4 {
                 (before, time) = (self.store.counters(), Duration::ZERO);
+                self.store.disk().writes.lock().unwrap().clear();
             }
             for call in 0..calls {
                 for _ in 0..CALL {
@@ -114,15 +196,26 @@ impl<D: Disk> Bench<'_, D> {
                     self.store.free(held.swap_remove((random >> 33) as usize % held.len()));
                 }
                 let from = call * CALL % (pages.len() - CALL + 1);
-                time += timed(|| {
+                time += self.timed(|| {
                     assert!(self.write(&pages[from..from + CALL], CALL, &mut held), "there is room")
                 });
             }
         }
-        let after = self.store.counters();
-        let pages = after.pages_written - before.pages_written;
+        let figures = self.figures(before, time, pages);
         held.into_iter().for_each(|slot| self.store.free(slot));
-        (pages as f64 / time.as_secs_f64(), pages as f64 / (after.runs_written - before.runs_written) as f64)
+        figures
+    }
+
+    fn written(&self, pages: &[&[u8]], call: usize) -> Figures {
+        self.store.disk().writes.lock().unwrap().clear();
+        let before = self.store.counters();
+        let mut time = Duration::ZERO;
+        for _ in 0..self.rounds {
+            let mut stored = Vec::with_capacity(pages.len());
+            time += self.timed(|| assert!(self.write(pages, call, &mut stored), "there is room"));
+            stored.into_iter().for_each(|slot| self.store.free(slot));
+        }
+        self.figures(before, time, pages)
     }
 
     /// Takes this many percent of the slots, any of them.
@@ -142,21 +235,6 @@ impl<D: Disk> Bench<'_, D> {
         kept
     }
 
-    /// Pages a second, and pages a write.
-    fn written(&self, pages: &[&[u8]], call: usize) -> (f64, f64) {
-        let before = self.store.counters();
-        let rate = median(self.rounds, pages.len(), || {
-            let mut stored = Vec::with_capacity(pages.len());
-            let time = timed(|| assert!(self.write(pages, call, &mut stored), "there is room"));
-            stored.into_iter().for_each(|slot| self.store.free(slot));
-            time
-        });
-        let after = self.store.counters();
-        let (pages, runs) =
-            (after.pages_written - before.pages_written, after.runs_written - before.runs_written);
-        (rate, pages as f64 / runs as f64)
-    }
-
     /// False if the store has become full.
     fn write(&self, pages: &[&[u8]], call: usize, stored: &mut Vec<Slot>) -> bool {
         let before = stored.len();
@@ -172,7 +250,7 @@ impl<D: Disk> Bench<'_, D> {
         assert!(self.write(pages, CALL, &mut stored), "there is room");
         let mut page = vec![0; PAGE_SIZE];
         let rate = median(self.rounds, pages.len(), || {
-            timed(|| {
+            self.timed(|| {
                 for at in 0..stored.len() {
                     let slot = &stored[at * 7_919 % stored.len()];
                     self.store.read(slot, &mut page).expect("it was written");
@@ -184,32 +262,14 @@ impl<D: Disk> Bench<'_, D> {
     }
 }
 
-/// Pages a second that the system writes to a file.
-fn system(path: &Path, slots: usize, rounds: usize) -> f64 {
-    let file = OpenOptions::new().write(true).open(path).expect("it was made");
-    let pages: Vec<Vec<u8>> = (0..at_a_time(slots)).map(page).collect();
-    // Through all of the file, as the store goes.
-    let mut slot = 0;
-    median(rounds, pages.len(), || {
-        timed(|| {
-            for pages in pages.chunks(CALL) {
-                let slices: Vec<IoSlice<'_>> = pages.iter().map(|page| IoSlice::new(page)).collect();
-                let offset = ((1 + slot) * PAGE_SIZE) as u64;
-                let written = rustix::io::pwritev(&file, &slices, offset).expect("it has its space");
-                assert_eq!(written, CALL * PAGE_SIZE);
-                slot = (slot + CALL) % (slots / CALL * CALL);
-            }
-        })
-    })
-}
-
 /// An object of a terabyte on a device of a terabyte: this many of its pages are stored, in pieces all over
 /// it.
 fn terabyte(pages: u64) {
     const TERABYTE: u64 = 1 << 40;
     const PIECE: u64 = 4096;
     let mut store = None;
-    let opened = timed(|| store = SwapStore::<_, Std>::raw(Nowhere(TERABYTE), PAGE_SIZE).ok());
+    let opened =
+        timed(processor_time, || store = SwapStore::<_, Std>::raw(Nowhere(TERABYTE), PAGE_SIZE).ok());
     let store = store.expect("there is memory for a bit for each of its slots");
     let content: Vec<Vec<u8>> = (0..CALL).map(page).collect();
     let slices: Vec<&[u8]> = content.iter().map(|page| &page[..]).collect();
@@ -217,7 +277,7 @@ fn terabyte(pages: u64) {
     let pieces = pages / PIECE;
     let step = TERABYTE / PAGE_SIZE as u64 / pieces;
     let mut next = (0..pieces).flat_map(|piece| piece * step..piece * step + PIECE);
-    let stored = timed(|| {
+    let stored = timed(processor_time, || {
         for _ in 0..pages / CALL as u64 {
             store.write(&slices, &mut |_, result| {
                 let page = next.next().expect("there are as many");
@@ -226,14 +286,14 @@ fn terabyte(pages: u64) {
         }
     });
     let mut out = 0;
-    let looked_up = timed(|| {
+    let looked_up = timed(processor_time, || {
         for at in 0..pages {
             let at = at * 7_919 % pages;
             out += u64::from(map.is_out(at / PIECE * step + at % PIECE));
         }
     });
     assert_eq!(out, pages);
-    let forgotten = timed(|| {
+    let forgotten = timed(processor_time, || {
         map.into_places().for_each(|place| {
             if let Stored::In(slot) = place {
                 store.free(slot);
@@ -261,16 +321,24 @@ fn median(rounds: usize, pages: usize, mut round: impl FnMut() -> Duration) -> f
     pages as f64 / times[rounds / 2].as_secs_f64()
 }
 
-/// The processor time that some work takes, which others on the machine do not change. Nothing here waits for
-/// a medium.
-fn timed(work: impl FnOnce()) -> Duration {
-    let now = || {
-        let time = clock_gettime(ClockId::ThreadCPUTime);
-        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
-    };
+fn timed(now: fn() -> Duration, work: impl FnOnce()) -> Duration {
     let start = now();
     work();
     now() - start
+}
+
+/// The processor time of this thread, which others on the machine do not change.
+fn processor_time() -> Duration {
+    time_of(ClockId::ThreadCPUTime)
+}
+
+fn clock_time() -> Duration {
+    time_of(ClockId::Monotonic)
+}
+
+fn time_of(clock: ClockId) -> Duration {
+    let time = clock_gettime(clock);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// A page that is like no other.

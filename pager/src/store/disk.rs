@@ -34,6 +34,12 @@ pub trait Disk: Send + Sync + 'static {
         1
     }
 
+    /// True if a transfer of a few pages takes about as long as one of many, as where something moves or is
+    /// asked over a wire: the store then reads and writes pages again to make long writes of short ones.
+    fn prefers_long_writes(&self) -> bool {
+        false
+    }
+
     /// Writes as [`write_at`](Self::write_at) does, to several places: each has an offset and its pieces, and
     /// there are no more than [`at_once`](Self::at_once). `done` is told what has become of each, by its
     /// index, in any order.
@@ -99,9 +105,14 @@ pub(super) fn write(disk: &impl Disk, offset: u64, pages: &[&[u8]]) -> Result<()
     while !progress.complete() {
         let (whole, part) = (progress.done / page_size, progress.done % page_size);
         let mut pieces: [&[u8]; RUN] = [&[]; RUN];
-        let pieces = &mut pieces[..pages.len() - whole];
-        pieces.copy_from_slice(&pages[whole..]);
-        pieces[0] = &pieces[0][part..];
+        let pieces = if part == 0 {
+            &pages[whole..]
+        } else {
+            let rest = &mut pieces[..pages.len() - whole];
+            rest.copy_from_slice(&pages[whole..]);
+            rest[0] = &rest[0][part..];
+            rest
+        };
         disk.write_at(offset + progress.done as u64, pieces)
             .and_then(|bytes| progress.advance(bytes))
             .map_err(|error| (progress.done / page_size, error))?;

@@ -38,6 +38,8 @@ pub(crate) struct Faults {
     pub(crate) most: Option<usize>,
     /// How many of the next calls transfer nothing.
     pub(crate) stalls: u32,
+    /// What [`Disk::prefers_long_writes`] says.
+    pub(crate) prefers_long_writes: bool,
     /// What [`Disk::at_once`] says beside 1.
     pub(crate) more_at_once: usize,
     /// What becomes of the next writes; all of them are reported as done.
@@ -158,6 +160,10 @@ impl Disk for FaultyDisk {
         let start = start.min(state.bytes.len());
         state.bytes[start..start + kept].copy_from_slice(&data[..kept]);
         Ok(len)
+    }
+
+    fn prefers_long_writes(&self) -> bool {
+        self.state().faults.prefers_long_writes
     }
 
     fn at_once(&self) -> usize {

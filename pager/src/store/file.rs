@@ -497,6 +497,10 @@ impl Disk for FileDisk {
                     .map_err(disk_error)
             });
         }
+        if let [piece] = pieces {
+            return rustix::io::retry_on_intr(|| rustix::io::pwrite(&self.file, piece, offset))
+                .map_err(disk_error);
+        }
         let mut slices = [IoSlice::new(&[]); RUN];
         let count = pieces.len().min(RUN);
         for (slice, piece) in slices.iter_mut().zip(pieces) {
@@ -508,6 +512,11 @@ impl Disk for FileDisk {
 
     fn at_once(&self) -> usize {
         if self.has_ring() { RUN } else { 1 }
+    }
+
+    /// The page cache of the system makes long writes of short ones by itself.
+    fn prefers_long_writes(&self) -> bool {
+        self.is_direct() || self.is_device
     }
 
     fn write_each_at(&self, runs: &[(u64, &[&[u8]])], done: &mut dyn FnMut(usize, Result<usize, DiskError>)) {

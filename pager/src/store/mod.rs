@@ -87,6 +87,7 @@ mod ring;
 mod ring;
 mod runs;
 mod same_filled;
+mod segments;
 mod slots;
 pub mod superblock;
 mod swap;

@@ -11,6 +11,15 @@ pub trait Protection: Send + Sync + 'static {
     /// True if a page is changed on its way, for which it is copied.
     const CHANGES: bool;
 
+    /// True if the tag is [a number](Self::number) that follows from the bytes on the device and nothing else:
+    /// to protect those again gives the same.
+    const IS_NUMBER: bool = false;
+
+    /// The tag, if it is one.
+    fn number(_tag: &Self::Tag) -> u32 {
+        0
+    }
+
     /// A page as it goes to a slot, and its tag. `copy` is as long as the page, or empty if pages are not
     /// [changed](Self::CHANGES). `None` if the page cannot be protected now; it is not written then.
     fn protect<'a>(&self, slot: u64, page: &'a [u8], copy: &'a mut [u8]) -> Option<(&'a [u8], Self::Tag)>;
@@ -31,6 +40,12 @@ impl Protection for Checksum {
     type Tag = [u8; 4];
 
     const CHANGES: bool = false;
+
+    const IS_NUMBER: bool = true;
+
+    fn number(tag: &[u8; 4]) -> u32 {
+        u32::from_le_bytes(*tag)
+    }
 
     fn protect<'a>(&self, _slot: u64, page: &'a [u8], _copy: &'a mut [u8]) -> Option<(&'a [u8], [u8; 4])> {
         Some((page, crc32fast::hash(page).to_le_bytes()))

@@ -106,6 +106,10 @@ impl<D: Disk> Disk for Runs<D> {
         self.disk.write_at(start, &parts[..count])
     }
 
+    fn prefers_long_writes(&self) -> bool {
+        self.disk.prefers_long_writes()
+    }
+
     fn flush(&self) -> Result<(), DiskError> {
         self.disk.flush()
     }

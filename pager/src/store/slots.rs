@@ -5,6 +5,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use super::segments::{Rewrite, SEGMENT, SEGMENTS_MIN, Segments};
+
 const BITS: u64 = u64::BITS as u64;
 
 /// Words of bits in a zone.
@@ -14,7 +16,7 @@ const ZONE_WORDS: usize = 8;
 pub const ZONE: u64 = ZONE_WORDS as u64 * BITS;
 
 /// Calls for fewer slots than this fill holes, so that long runs are left for those for many.
-const MANY: u64 = 16;
+pub(super) const MANY: u64 = 16;
 
 /// A bit for each slot, and above them what tells in a few steps where a free slot is, or a run of them,
 /// whatever the size.
@@ -38,6 +40,8 @@ pub(super) struct Slots {
     bad: Bad,
     /// Where the search starts for runs of many slots, and for fewer.
     heads: [u64; 2],
+    /// Where they are, if they move. A run lies in one segment then.
+    segments: Option<Segments>,
 }
 
 impl Slots {
@@ -47,7 +51,9 @@ impl Slots {
         let shortage = levels::<u8>(usable.end.div_ceil(ZONE))?;
         let written = Vec::<u64>::zeros(usable.end.div_ceil(ZONE).div_ceil(BITS) as usize)?;
         let (free, heads) = (usable.end, [usable.start; 2]);
-        let mut slots = Slots { taken, shortage, written, free, bad: Bad::new()?, heads, total: 0, usable };
+        let (bad_slots, segments) = (Bad::new()?, None);
+        let mut slots =
+            Slots { taken, shortage, written, free, bad: bad_slots, heads, total: 0, usable, segments };
         // The bits after the last slot are no slots.
         let end = slots.usable.end;
         for beyond in end..slots.taken[0].len() as u64 * BITS {
@@ -59,6 +65,64 @@ impl Slots {
         }
         slots.total = slots.free;
         Ok(slots)
+    }
+
+    /// Lets segments move, for which the last one that is whole is spared, if there are enough of them. True
+    /// if they do.
+    pub(super) fn move_segments(&mut self) -> Result<bool, TryReserveError> {
+        let words = &self.taken[0];
+        let Some(spare) = words.iter().rposition(|word| *word == 0) else { return Ok(false) };
+        if (words.len() as u64) < SEGMENTS_MIN {
+            return Ok(false);
+        }
+        for slot in (0..SEGMENT).map(|at| spare as u64 * SEGMENT + at) {
+            self.take(slot);
+        }
+        self.total = self.free;
+        self.segments = Some(Segments::new(&self.taken[0], spare as u64)?);
+        Ok(true)
+    }
+
+    /// Where a slot is on the device.
+    pub(super) fn place(&self, slot: u64) -> u64 {
+        self.segments.as_ref().map_or(slot, |segments| segments.place(slot))
+    }
+
+    /// The writes to slots that were taken together are done, whatever came of them.
+    pub(super) fn end_write(&mut self, slots: &Range<u64>) {
+        if let Some(segments) = &mut self.segments {
+            segments.end_write(slots);
+        }
+    }
+
+    /// Takes a segment to be written as a whole with up to this many new pages, if that makes a long write of
+    /// short ones: there is no long run of slots, and a segment with much room.
+    pub(super) fn begin_rewrite(&mut self, most: usize) -> Option<Rewrite> {
+        if self.best() <= shortage_of(MANY) || (most as u64) < MANY {
+            return None;
+        }
+        let segments = self.segments.as_mut()?;
+        let segment = segments.emptiest(&self.taken[0], MANY)?;
+        let rewrite = segments.begin(segment, self.taken[0][segment as usize], most);
+        each(rewrite.first, rewrite.new | rewrite.idle).for_each(|slot| {
+            self.take(slot);
+        });
+        self.note_written(rewrite.first);
+        Some(rewrite)
+    }
+
+    /// The segment is where it was to go, or where it was before: then it stays there, if `fix` says so. Gives
+    /// back the slots that have no pages.
+    pub(super) fn end_rewrite(&mut self, rewrite: &Rewrite, is_moved: bool, fix: bool) {
+        let Some(segments) = &mut self.segments else { return };
+        if fix {
+            segments.fix(rewrite.first);
+        }
+        let given_back = segments.end(rewrite, is_moved);
+        let new = if is_moved { 0 } else { rewrite.new };
+        each(rewrite.first, given_back | rewrite.idle | new).for_each(|slot| {
+            self.put(slot);
+        });
     }
 
     pub(super) fn total(&self) -> u64 {
@@ -77,7 +141,8 @@ impl Slots {
     /// anywhere if `most` are many.
     pub(super) fn take_run(&mut self, most: usize) -> Option<Range<u64>> {
         let most = most as u64;
-        let is_many = most >= MANY;
+        // A device that prefers long writes gets none in pieces that could be whole.
+        let is_many = most >= MANY || most > 1 && self.segments.is_some() && self.best() < NONE - 1;
         let head = self.heads[usize::from(is_many)];
         let run = if is_many { self.find_run(most, head) } else { self.find_slots(most, head) }?;
         for slot in run.clone() {
@@ -90,7 +155,14 @@ impl Slots {
             self.note_written(slot);
         }
         self.heads[usize::from(is_many)] = run.end;
+        self.begin_write(&run);
         Some(run)
+    }
+
+    fn begin_write(&mut self, slots: &Range<u64>) {
+        if let Some(segments) = &mut self.segments {
+            segments.begin_write(slots);
+        }
     }
 
     /// Takes a slot far from this one, and far from what the same call with another `turn` takes.
@@ -100,6 +172,7 @@ impl Slots {
         let found = self.next_free(from).or_else(|| self.next_free(0))?;
         self.take(found);
         self.note_written(found);
+        self.begin_write(&(found..found + 1));
         Some(found)
     }
 
@@ -140,6 +213,9 @@ impl Slots {
         if !self.usable.contains(&slot) || self.is_free(slot) {
             return None;
         }
+        if self.segments.as_mut().is_some_and(|segments| segments.defer(slot)) {
+            return None;
+        }
         self.free += 1;
         let mut at = slot;
         for level in &mut self.taken {
@@ -156,6 +232,9 @@ impl Slots {
     /// Does not give this slot, which is taken, out again for a while, because the device failed there. It is
     /// tried again when there is no other, or when [as many](Bad::MOST) others have failed since.
     pub(super) fn retire(&mut self, slot: u64) {
+        if let Some(segments) = &mut self.segments {
+            segments.fix(slot);
+        }
         if let Some(oldest) = self.bad.push(slot) {
             self.put(oldest);
         }
@@ -227,8 +306,9 @@ impl Slots {
         Some(self.run_at(start, most))
     }
 
-    /// The run of free slots that begins here, up to this many.
+    /// The run of free slots that begins here, up to this many, and in one segment if those move.
     fn run_at(&self, start: u64, most: u64) -> Range<u64> {
+        let most = if self.segments.is_some() { most.min(SEGMENT - start % SEGMENT) } else { most };
         let end = (start..start + most).find(|slot| !self.is_free(*slot)).unwrap_or(start + most);
         start..end
     }
@@ -240,14 +320,24 @@ impl Slots {
         if rest.end - rest.start == most {
             return Some(rest);
         }
-        let best = *self.shortage.last()?.first()?;
-        let enough = best.max(shortage_of(most));
+        let enough = self.best().max(shortage_of(most));
         if enough >= NONE {
             return None;
         }
         let first = (head / ZONE) as usize;
         let zone = self.next_zone(first, enough).or_else(|| self.next_zone(0, enough))?;
-        Some(longest_run(self.zone(zone), zone * ZONE, most))
+        let (words, first) = (self.zone(zone), zone * ZONE);
+        if self.segments.is_none() {
+            return Some(longest_run(words, first, most));
+        }
+        let runs = words.chunks(1).zip(0..).map(|(word, at)| longest_run(word, first + at * BITS, most));
+        // The first one of the longest.
+        runs.reduce(|best, run| if run.end - run.start > best.end - best.start { run } else { best })
+    }
+
+    /// By how much the longest run of all falls short.
+    fn best(&self) -> u8 {
+        self.shortage.last().and_then(|top| top.first()).copied().unwrap_or(NONE)
     }
 
     /// The first zone from this one on that falls short by no more than this.
@@ -319,6 +409,15 @@ fn shortage_of(run: u64) -> u8 {
 
 const NONE: u8 = 7;
 
+/// The slots of the bits of a word, whose first one is this.
+pub(super) fn each(first: u64, mut bits: u64) -> impl Iterator<Item = u64> {
+    core::iter::from_fn(move || {
+        let at = (bits != 0).then(|| u64::from(bits.trailing_zeros()))?;
+        bits &= bits - 1;
+        Some(first + at)
+    })
+}
+
 /// Where the longest run of bits that are not set begins, and how long it is.
 fn longest(words: &[u64]) -> (u64, u64) {
     let (mut best, mut start) = ((0, 0), 0);
@@ -380,8 +479,8 @@ where
 }
 
 /// Vectors of zeros.
-trait Zeros: Sized {
-    /// So many zeros, which the allocator gives as such: nothing writes to the memory.
+pub(super) trait Zeros: Sized {
+    /// This many zeros, which the allocator gives as such: nothing writes to the memory.
     fn zeros(count: usize) -> Result<Self, TryReserveError>;
 }
 
@@ -397,7 +496,7 @@ macro_rules! zeros {
     )* };
 }
 
-zeros!(u8 u64);
+zeros!(u8 u16 u32 u64);
 
 /// Slots where the device failed, to be tried again later; the oldest first.
 struct Bad {

@@ -1,6 +1,9 @@
 //! A store on a swap device.
 
+use alloc::boxed::Box;
+use alloc::vec;
 use alloc::vec::Vec;
+use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use core::time::Duration;
 
@@ -9,7 +12,8 @@ use mig_runtime::platform::{Mutex, Platform};
 use super::disk::{self, Disk, DiskError, RUN};
 use super::health::Health;
 use super::protection::{Checksum, Protection};
-use super::slots::Slots;
+use super::segments::{Rewrite, SEGMENT};
+use super::slots::{MANY, Slots, each};
 use super::superblock::{self, Header, HeaderError};
 use super::{Space, Store, StoreError};
 
@@ -36,6 +40,10 @@ const BAD_AGAIN: Duration = Duration::from_secs(1);
 /// A page that cannot be read, or does not match, is read once more; during an outage, for some seconds. A
 /// device that fails thus costs the pages that it fails for.
 ///
+/// Where the device [prefers long writes](Disk::prefers_long_writes) and free slots lie one by one, a segment
+/// of 64 slots is read, and written with new pages in its free slots to a place where nothing is. Its pages
+/// are only written again if they are what was stored.
+///
 /// Memory is allocated when the store is opened, a little more than a bit for each slot, and not later.
 pub struct SwapStore<D, P: Platform, C = Checksum> {
     disk: D,
@@ -47,8 +55,22 @@ pub struct SwapStore<D, P: Platform, C = Checksum> {
     copies: Mutex<P, Vec<Vec<u8>>>,
     /// When slots that failed were last given another chance.
     bad_tried: AtomicU64,
+    rewriting: Option<Rewriting<P>>,
     counts: Counts,
 }
+
+/// What it takes to write segments as a whole.
+struct Rewriting<P: Platform> {
+    /// Of the pages in each segment, the sum of what their tags [count](weight).
+    sums: Box<[AtomicU64]>,
+    /// Memory for a segment, unless one is being written.
+    memory: Mutex<P, Option<Box<[u8]>>>,
+    /// How many times in a row a segment could not be written.
+    failures: AtomicU64,
+}
+
+/// After this many there is no other try.
+const REWRITES_FAILED: u64 = 4;
 
 /// The place of a page in a [`SwapStore`]: the number of a slot, and what is kept of the page there: a
 /// checksum, unless it is [said](Protection).
@@ -92,6 +114,9 @@ pub struct Counters {
     pub runs_written: u64,
     /// Times that a slot failed to take a page.
     pub failed_slots: u64,
+    /// Pages that were written once more, beside others, to make a long write of short ones. They are not part
+    /// of `pages_written`.
+    pub pages_rewritten: u64,
     /// Pages read.
     pub pages_read: u64,
     /// Times that a page could not be read, or not the one that was stored.
@@ -105,6 +130,7 @@ struct Counts {
     pages_written: AtomicU64,
     runs_written: AtomicU64,
     failed_slots: AtomicU64,
+    pages_rewritten: AtomicU64,
     pages_read: AtomicU64,
     failed_reads: AtomicU64,
     outages: AtomicU64,
@@ -157,7 +183,15 @@ impl<D: Disk, P: Platform> SwapStore<D, P, super::Encryption<P>> {
 
 impl<D: Disk, P: Platform, C: Protection> SwapStore<D, P, C> {
     fn with(disk: D, header: Header, protection: C) -> Result<Self, HeaderError> {
-        let slots = Slots::new(header.usable(), &header.bad).map_err(|_| HeaderError::Memory)?;
+        let mut slots = Slots::new(header.usable(), &header.bad).map_err(|_| HeaderError::Memory)?;
+        let rewrites = disk.prefers_long_writes()
+            && C::IS_NUMBER
+            && slots.move_segments().map_err(|_| HeaderError::Memory)?;
+        let rewriting = rewrites.then(|| Rewriting {
+            sums: (0..header.slots.div_ceil(SEGMENT)).map(|_| AtomicU64::new(0)).collect(),
+            memory: Mutex::<P, _>::new(Some(vec![0; SEGMENT as usize * header.page_size].into_boxed_slice())),
+            failures: AtomicU64::new(0),
+        });
         Ok(SwapStore {
             disk,
             protection,
@@ -166,6 +200,7 @@ impl<D: Disk, P: Platform, C: Protection> SwapStore<D, P, C> {
             health: Health::default(),
             copies: Mutex::<P, _>::new(Vec::new()),
             bad_tried: AtomicU64::new(P::now()),
+            rewriting,
             counts: Counts::default(),
         })
     }
@@ -197,6 +232,7 @@ impl<D: Disk, P: Platform, C: Protection> SwapStore<D, P, C> {
             pages_written: self.counts.pages_written.load(Relaxed),
             runs_written: self.counts.runs_written.load(Relaxed),
             failed_slots: self.counts.failed_slots.load(Relaxed),
+            pages_rewritten: self.counts.pages_rewritten.load(Relaxed),
             pages_read: self.counts.pages_read.load(Relaxed),
             failed_reads: self.counts.failed_reads.load(Relaxed),
             outages: self.counts.outages.load(Relaxed),
@@ -208,39 +244,146 @@ impl<D: Disk, P: Platform, C: Protection> SwapStore<D, P, C> {
         self.slots.lock()
     }
 
-    fn offset(&self, slot: u64) -> u64 {
-        slot * self.header.page_size as u64
+    /// Where something is on the device that begins at this place of a slot.
+    fn offset(&self, place: u64) -> u64 {
+        place * self.header.page_size as u64
     }
 
-    /// Writes pages to runs of slots, as few as there are.
-    fn write_batch(&self, batch: &Batch<'_>, done: &mut Done<'_, C::Tag>) {
-        let mut at = if self.disk.at_once() > 1 { self.write_at_once(batch, done) } else { 0 };
-        while at < batch.len {
-            let rest = &batch.indices[at..batch.len];
+    /// The place of a slot. Slots that were taken together have theirs side by side.
+    fn place(&self, slot: u64) -> u64 {
+        if self.rewriting.is_some() { self.slots.lock().place(slot) } else { slot }
+    }
+
+    /// The writes to slots that were taken together are done.
+    fn end_write(&self, slots: &Range<u64>) {
+        if self.rewriting.is_some() {
+            self.slots.lock().end_write(slots);
+        }
+    }
+
+    /// Writes pages, [`RUN`] at most, to runs of slots, as few as there are.
+    fn write_batch(&self, pages: &[&[u8]], done: &mut Done<'_, C::Tag>) {
+        let mut at = self.write_segments(pages, 0, done);
+        let has_segments = at > 0;
+        if self.disk.at_once() > 1 {
+            at = self.write_at_once(pages, at, done);
+        }
+        while at < pages.len() {
             if !self.health.admits() {
-                return rest.iter().for_each(|&index| done(index, Err(StoreError::Io)));
+                return (at..pages.len()).for_each(|at| done(at, Err(StoreError::Io)));
             }
-            let Some(slots) = self.take_run(rest.len()) else {
-                return rest.iter().for_each(|&index| done(index, Err(StoreError::Full)));
+            let Some(slots) = self.take_run(pages.len() - at) else {
+                return (at..pages.len()).for_each(|at| done(at, Err(StoreError::Full)));
             };
             let len = (slots.end - slots.start) as usize;
-            self.write_run(slots.start, &batch.pages[at..at + len], &mut |offset, result| {
-                done(rest[offset], result);
+            self.write_run(slots.start, &pages[at..at + len], &mut |offset, result| {
+                done(at + offset, result)
             });
+            self.end_write(&slots);
             at += len;
+            if has_segments {
+                at = self.write_segments(pages, at, done);
+            }
         }
     }
 
-    /// Writes the first pages of a batch to as many runs of slots as there may be writes at once. Returns how
-    /// many pages that were.
-    fn write_at_once(&self, batch: &Batch<'_>, done: &mut Done<'_, C::Tag>) -> usize {
-        if !self.health.is_good() {
+    /// Writes pages into segments, from this one on, as long as that makes long writes of short ones. Returns
+    /// which page is the next one.
+    fn write_segments(&self, pages: &[&[u8]], start: usize, done: &mut Done<'_, C::Tag>) -> usize {
+        let Some(rewriting) = &self.rewriting else { return start };
+        let mut at = start;
+        while (pages.len() - at) as u64 >= MANY
+            && self.health.is_good()
+            && rewriting.failures.load(Relaxed) < REWRITES_FAILED
+        {
+            // Another thread may be at it.
+            let Some(mut memory) = rewriting.memory.lock().take() else { break };
+            let mut done = |page, result| done(at + page, result);
+            let written = self.write_segment(rewriting, &pages[at..], &mut memory, &mut done);
+            *rewriting.memory.lock() = Some(memory);
+            if written == 0 {
+                break;
+            }
+            at += written;
+        }
+        at
+    }
+
+    /// Writes the first pages of these together with those of a segment. Returns how many that were.
+    fn write_segment(
+        &self,
+        rewriting: &Rewriting<P>,
+        pages: &[&[u8]],
+        memory: &mut [u8],
+        done: &mut Done<'_, C::Tag>,
+    ) -> usize {
+        let begun = {
+            let mut slots = self.slots.lock();
+            let begun = slots.begin_rewrite(pages.len());
+            begun.map(|rewrite| (rewrite, rewriting.sums[(rewrite.first / SEGMENT) as usize].load(Relaxed)))
+        };
+        let Some((rewrite, sum)) = begun else { return 0 };
+        if !self.read_segment(&rewrite, sum, memory) {
+            // It has a bad spot.
+            self.slots.lock().end_rewrite(&rewrite, false, true);
             return 0;
         }
+        let mut pieces: [&[u8]; RUN] = [&[]; RUN];
+        pieces
+            .iter_mut()
+            .zip(memory.chunks_exact(self.header.page_size))
+            .for_each(|(piece, page)| *piece = page);
+        let mut tags = [None; RUN];
+        let new = || each(rewrite.first, rewrite.new);
+        for (slot, (page, tag)) in new().zip(pages.iter().zip(&mut tags)) {
+            let Some((bytes, number)) = self.protection.protect(slot, page, &mut []) else { continue };
+            (pieces[(slot - rewrite.first) as usize], *tag) = (bytes, Some(number));
+        }
+        self.counts.runs_written.fetch_add(1, Relaxed);
+        let is_moved = disk::write(&self.disk, self.offset(rewrite.to), &pieces).is_ok();
+        self.slots.lock().end_rewrite(&rewrite, is_moved, false);
+        if !is_moved {
+            rewriting.failures.fetch_add(1, Relaxed);
+            return 0;
+        }
+        rewriting.failures.store(0, Relaxed);
+        self.counts.pages_rewritten.fetch_add(rewrite.kept.count_ones().into(), Relaxed);
+        new().enumerate().for_each(|(at, slot)| done(at, self.written(slot, tags[at])));
+        rewrite.new.count_ones() as usize
+    }
+
+    /// Reads a segment. False if its pages are not those that were stored there.
+    fn read_segment(&self, rewrite: &Rewrite, sum: u64, memory: &mut [u8]) -> bool {
+        let Rewrite { first, kept, from, .. } = *rewrite;
+        // From the first page to the last one.
+        let pages = kept.trailing_zeros().min(63) as usize..(64 - kept.leading_zeros()) as usize;
+        if pages.is_empty() {
+            return true;
+        }
+        let bytes = pages.start * self.header.page_size..pages.end * self.header.page_size;
+        let offset = self.offset(from + pages.start as u64);
+        if disk::read(&self.disk, offset, &mut memory[bytes]).is_err() {
+            return false;
+        }
+        let weights = each(first, kept).map(|slot| {
+            let page = memory.chunks_exact(self.header.page_size).nth((slot - first) as usize);
+            let (_, tag) = self.protection.protect(slot, page?, &mut [])?;
+            Some(weight::<C>(slot, &tag))
+        });
+        weights.flatten().fold(0, u64::wrapping_add) == sum
+    }
+
+    /// Writes pages, from this one on, to as many runs of slots as there may be writes at once.
+    /// Returns which page is the next one.
+    fn write_at_once(&self, all: &[&[u8]], start: usize, done: &mut Done<'_, C::Tag>) -> usize {
+        if !self.health.is_good() {
+            return start;
+        }
+        let pages = &all[start..];
         let mut runs = [const { 0..0 }; RUN];
         let (mut count, mut len) = (0, 0);
-        while len < batch.len && count < self.disk.at_once().min(RUN) {
-            let Some(run) = self.take_run(batch.len - len) else { break };
+        while len < pages.len() && count < self.disk.at_once().min(RUN) {
+            let Some(run) = self.take_run(pages.len() - len) else { break };
             len += (run.end - run.start) as usize;
             runs[count] = run;
             count += 1;
@@ -253,34 +396,35 @@ impl<D: Disk, P: Platform, C: Protection> SwapStore<D, P, C> {
             let mut copies = self.copies(len);
             let mut protected: [&[u8]; RUN] = [&[]; RUN];
             let slots = runs.iter().cloned().flatten();
-            if self.protect(slots, &batch.pages[..len], &mut copies, &mut protected, &mut tags) {
+            if self.protect(slots, &pages[..len], &mut copies, &mut protected, &mut tags) {
                 self.write_runs(runs, &protected[..len], &mut written);
             }
             self.keep_copies(copies);
         }
         let mut first = 0;
         for (run, written) in runs.iter().zip(written) {
-            let pages = (run.end - run.start) as usize;
+            let count = (run.end - run.start) as usize;
             for (at, slot) in (first..first + written).zip(run.clone()) {
-                done(batch.indices[at], self.written(slot, tags[at]));
+                done(start + at, self.written(slot, tags[at]));
             }
             // What the device has not taken is written as always, which finds out why.
-            let rest = first + written..first + pages;
-            self.write_run(run.start + written as u64, &batch.pages[rest.clone()], &mut |at, result| {
-                done(batch.indices[rest.start + at], result);
+            let rest = first + written..first + count;
+            self.write_run(run.start + written as u64, &pages[rest.clone()], &mut |at, result| {
+                done(start + rest.start + at, result);
             });
-            first += pages;
+            self.end_write(run);
+            first += count;
         }
-        len
+        start + len
     }
 
     /// Writes pages to runs, all at once. Says of each run how many whole pages were written.
-    fn write_runs(&self, runs: &[core::ops::Range<u64>], pages: &[&[u8]], written: &mut [usize; RUN]) {
+    fn write_runs(&self, runs: &[Range<u64>], pages: &[&[u8]], written: &mut [usize; RUN]) {
         let mut writes: [(u64, &[&[u8]]); RUN] = [(0, &[]); RUN];
         let mut rest = pages;
         for (write, run) in writes.iter_mut().zip(runs) {
             let (pages, after) = rest.split_at((run.end - run.start) as usize);
-            *write = (self.offset(run.start), pages);
+            *write = (self.offset(self.place(run.start)), pages);
             rest = after;
         }
         self.counts.runs_written.fetch_add(runs.len() as u64, Relaxed);
@@ -290,7 +434,7 @@ impl<D: Disk, P: Platform, C: Protection> SwapStore<D, P, C> {
     }
 
     /// Free slots that lie side by side. If there are none, those that failed some time ago.
-    fn take_run(&self, most: usize) -> Option<core::ops::Range<u64>> {
+    fn take_run(&self, most: usize) -> Option<Range<u64>> {
         let mut slots = self.slots.lock();
         slots.take_run(most).or_else(|| {
             let (now, before) = (P::now(), self.bad_tried.load(Relaxed));
@@ -356,7 +500,7 @@ impl<D: Disk, P: Platform, C: Protection> SwapStore<D, P, C> {
             return Err((0, DiskError::Io));
         }
         self.counts.runs_written.fetch_add(1, Relaxed);
-        let result = disk::write(&self.disk, self.offset(start), &protected[..pages.len()]);
+        let result = disk::write(&self.disk, self.offset(self.place(start)), &protected[..pages.len()]);
         if !matches!(result, Err((0, _))) && !self.health.is_good() {
             self.health.worked();
         }
@@ -446,19 +590,34 @@ impl<D: Disk, P: Platform, C: Protection> SwapStore<D, P, C> {
             }
         }
         drop(slots);
-        let (slot, tag) = written.ok_or(error)?;
-        self.written(slot, tag)
+        let result = written.ok_or(StoreError::from(error)).and_then(|(slot, tag)| self.written(slot, tag));
+        let others = all[1..count].iter().copied().chain(written.map(|(slot, _)| slot));
+        others.for_each(|slot| self.end_write(&(slot..slot + 1)));
+        result
     }
 
     /// The place of a page that has been written.
     fn written(&self, slot: u64, tag: Option<C::Tag>) -> Result<Slot<C::Tag>, StoreError> {
         self.counts.pages_written.fetch_add(1, Relaxed);
+        if let (Some(rewriting), Some(tag)) = (&self.rewriting, &tag) {
+            rewriting.add(slot, weight::<C>(slot, tag));
+        }
         tag.map(|tag| Slot::new(slot, tag)).ok_or(StoreError::Io)
     }
 
     /// Reads a page, once more if need be.
     fn read_slot(&self, slot: &Slot<C::Tag>, page: &mut [u8]) -> Result<(), StoreError> {
-        let mut result = self.read_once(slot, page).or_else(|_| self.read_once(slot, page));
+        let mut place = self.place(slot.number());
+        let mut result = self.read_once(slot, page);
+        loop {
+            // While it was read it may have gone to another place, and another page to this one.
+            let before = core::mem::replace(&mut place, self.place(slot.number()));
+            if result.is_ok() || place == before {
+                break;
+            }
+            result = self.read_once(slot, page);
+        }
+        result = result.or_else(|_| self.read_once(slot, page));
         while result == Err(StoreError::Io) && self.is_out(page) && self.health.wait() {
             result = self.read_once(slot, page);
         }
@@ -482,10 +641,26 @@ impl<D: Disk, P: Platform, C: Protection> SwapStore<D, P, C> {
     }
 
     fn read_once(&self, slot: &Slot<C::Tag>, page: &mut [u8]) -> Result<(), StoreError> {
-        disk::read(&self.disk, self.offset(slot.number()), page)?;
+        disk::read(&self.disk, self.offset(self.place(slot.number())), page)?;
         let is_it = self.protection.verify(slot.number(), &slot.tag, page);
         if is_it { Ok(()) } else { Err(StoreError::Corrupt) }
     }
+}
+
+impl<P: Platform> Rewriting<P> {
+    /// Adds to the sum of the segment with this slot.
+    fn add(&self, slot: u64, weight: u64) {
+        if let Some(sum) = self.sums.get((slot / SEGMENT) as usize) {
+            sum.fetch_add(weight, Relaxed);
+        }
+    }
+}
+
+/// What the tag of a page counts in the sum of its segment: another number in each slot, spread over all bits.
+fn weight<C: Protection>(slot: u64, tag: &C::Tag) -> u64 {
+    let number = u64::from(C::number(tag)) * SEGMENT + slot % SEGMENT;
+    let mixed = (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed ^ (mixed >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93)
 }
 
 impl<D: Disk, P: Platform, C: Protection> Store for SwapStore<D, P, C> {
@@ -496,19 +671,20 @@ impl<D: Disk, P: Platform, C: Protection> Store for SwapStore<D, P, C> {
     }
 
     fn write(&self, pages: &[&[u8]], done: &mut dyn FnMut(usize, Result<Self::Place, StoreError>)) {
-        let mut batch = Batch::new();
-        for (index, &page) in pages.iter().enumerate() {
-            if page.len() != self.page_size() {
-                done(index, Err(StoreError::NotAPage));
+        let is_page = |page: &[u8]| page.len() == self.page_size();
+        for (first, batch) in (0..).step_by(RUN).zip(pages.chunks(RUN)) {
+            if batch.iter().all(|page| is_page(page)) {
+                self.write_batch(batch, &mut |at, result| done(first + at, result));
                 continue;
             }
-            batch.push(index, page);
-            if batch.len == RUN {
-                self.write_batch(&batch, done);
-                batch = Batch::new();
+            for (at, page) in batch.iter().enumerate() {
+                if is_page(page) {
+                    self.write_batch(&[page], &mut |_, result| done(first + at, result));
+                } else {
+                    done(first + at, Err(StoreError::NotAPage));
+                }
             }
         }
-        self.write_batch(&batch, done);
     }
 
     fn read(&self, place: &Self::Place, page: &mut [u8]) -> Result<(), StoreError> {
@@ -519,12 +695,20 @@ impl<D: Disk, P: Platform, C: Protection> Store for SwapStore<D, P, C> {
     }
 
     fn free(&self, place: Self::Place) {
-        self.put(&mut self.slots.lock(), place.number());
+        let slot = place.number();
+        let mut slots = self.slots.lock();
+        if let Some(rewriting) = &self.rewriting {
+            rewriting.add(slot, weight::<C>(slot, &place.tag).wrapping_neg());
+        }
+        self.put(&mut slots, slot);
     }
 
     fn tidy(&self) -> bool {
         let Some(slots) = self.slots.lock().take_empty_zone() else { return false };
-        self.disk.discard(self.offset(slots.start), self.offset(slots.end - slots.start));
+        let len = if self.rewriting.is_some() { SEGMENT } else { slots.end - slots.start };
+        for first in slots.clone().step_by(len as usize) {
+            self.disk.discard(self.offset(self.place(first)), self.offset(len));
+        }
         let mut all = self.slots.lock();
         slots.for_each(|slot| self.put(&mut all, slot));
         true
@@ -542,24 +726,5 @@ impl From<DiskError> for StoreError {
             DiskError::Io => StoreError::Io,
             DiskError::Full => StoreError::Full,
         }
-    }
-}
-
-/// Pages that go to the device together, with their indices in the caller's list.
-struct Batch<'a> {
-    pages: [&'a [u8]; RUN],
-    indices: [usize; RUN],
-    len: usize,
-}
-
-impl<'a> Batch<'a> {
-    fn new() -> Self {
-        Batch { pages: [&[]; RUN], indices: [0; RUN], len: 0 }
-    }
-
-    fn push(&mut self, index: usize, page: &'a [u8]) {
-        self.pages[self.len] = page;
-        self.indices[self.len] = index;
-        self.len += 1;
     }
 }
