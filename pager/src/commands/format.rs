@@ -4,7 +4,7 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use clap::Args;
-use mach_pager::store::file;
+use mach_pager::store::{file, nbd};
 
 use super::Bytes;
 
@@ -12,10 +12,10 @@ use super::Bytes;
 ///
 /// A new file has 256 MiB unless --size says otherwise, all of them reserved on the disk. A file that is swap
 /// space of this program already is made anew with the size that it has. Anything else that exists is
-/// overwritten only with --force.
+/// overwritten only with --force. An export of an NBD server is used whole.
 #[derive(Args)]
 pub(crate) struct Format {
-    /// The file or block device
+    /// The file, block device, or NBD export: nbd://HOST:PORT/EXPORT, nbd+unix:///EXPORT?socket=PATH
     file: PathBuf,
 
     /// Bytes in the file: a number, with K, M, G or T for units of 1024
@@ -29,7 +29,11 @@ pub(crate) struct Format {
 
 impl Format {
     pub(crate) fn run(self) -> Result<(), Box<dyn Error>> {
-        let header = file::format(&self.file, self.size.map(|size| size.0), self.force)?;
+        let header = match super::export(&self.file)? {
+            Some(_) if self.size.is_some() => return Err("--size: an export has the size that it has".into()),
+            Some(address) => nbd::format(&address, self.force)?,
+            None => file::format(&self.file, self.size.map(|size| size.0), self.force)?,
+        };
         let size = Bytes(header.slots * header.page_size as u64);
         let usable = header.usable();
         let pages = usable.end - usable.start;

@@ -99,6 +99,10 @@ pub struct Options {
     /// A file system that has given it to others since has none left for a page, which is then as if the swap
     /// space were full.
     pub discard: bool,
+    /// Whether [long writes are preferred](Disk::prefers_long_writes), for which pages are read and written
+    /// again where free slots lie one by one. If it is not said: for a block device, and for a file that is
+    /// used [directly](Self::direct). The page cache of the system makes long writes of short ones by itself.
+    pub long_writes: Option<bool>,
 }
 
 impl Options {
@@ -139,6 +143,7 @@ impl Options {
             disk = disk.ring();
         }
         disk.discards = self.discard;
+        disk.long_writes = self.long_writes;
         let store = store(disk).map_err(|error| told(Problem::Header(error)))?;
         // Somebody may have copied the file and left its empty parts out.
         store.disk().reserve().map_err(told)?;
@@ -177,13 +182,13 @@ pub fn open_encrypted<P: Platform>(
 }
 
 #[cfg(feature = "encryption")]
-fn random(bytes: &mut [u8]) -> bool {
+pub(super) fn random(bytes: &mut [u8]) -> bool {
     let filled = rustix::rand::getrandom(&mut *bytes, rustix::rand::GetRandomFlags::empty());
     filled.is_ok_and(|filled| filled == bytes.len())
 }
 
 /// Whether a device was made by [`format()`], even if it is not as it was.
-fn is_ours(disk: &FileDisk) -> bool {
+pub(super) fn is_ours(disk: &impl Disk) -> bool {
     match superblock::read(disk) {
         Ok(header) => header.format != Format::Linux,
         Err(error) => matches!(error, HeaderError::CutShort { .. }),
@@ -307,7 +312,7 @@ fn make_swap(disk: &FileDisk) -> Result<Header, Problem> {
 }
 
 /// A UUID of version 4 (RFC 9562).
-fn random_uuid() -> Result<[u8; 16], Errno> {
+pub(super) fn random_uuid() -> Result<[u8; 16], Errno> {
     let mut uuid = [0; 16];
     let filled = rustix::rand::getrandom(&mut uuid, rustix::rand::GetRandomFlags::empty())?;
     debug_assert_eq!(filled, uuid.len(), "so few bytes come at once");
@@ -331,6 +336,7 @@ pub struct FileDisk {
     rings: Option<Rings>,
     /// Room that is empty goes back.
     discards: bool,
+    long_writes: Option<bool>,
 }
 
 /// What addresses, offsets and lengths of transfers past the page cache are multiples of, on any device.
@@ -353,7 +359,7 @@ impl Aligned {
 
 impl FileDisk {
     fn new(file: File, size: u64, is_device: bool) -> Self {
-        FileDisk { file, size, is_device, direct: None, rings: None, discards: false }
+        FileDisk { file, size, is_device, direct: None, rings: None, discards: false, long_writes: None }
     }
 
     /// Opens a file or a block device for this process alone, as far as others ask too.
@@ -514,9 +520,8 @@ impl Disk for FileDisk {
         if self.has_ring() { RUN } else { 1 }
     }
 
-    /// The page cache of the system makes long writes of short ones by itself.
     fn prefers_long_writes(&self) -> bool {
-        self.is_direct() || self.is_device
+        self.long_writes.unwrap_or(self.is_direct() || self.is_device)
     }
 
     fn write_each_at(&self, runs: &[(u64, &[&[u8]])], done: &mut dyn FnMut(usize, Result<usize, DiskError>)) {

@@ -68,6 +68,8 @@ mod encryption;
 pub mod file;
 mod health;
 mod memory;
+#[cfg(feature = "std")]
+pub mod nbd;
 mod protection;
 // As in the manifest.
 #[cfg(all(

@@ -1,0 +1,273 @@
+//! A connection to a server, with any number of requests under way.
+//!
+//! There is no thread that reads: whoever waits for a reply reads them all, one after the other, until its own
+//! has come, and leaves the others for their threads. When anything goes wrong, or takes too long, the
+//! connection is dead for everybody.
+
+use std::collections::HashMap;
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{Shutdown, TcpStream, ToSocketAddrs as _};
+use std::os::unix::net::UnixStream;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use std::vec;
+use std::vec::Vec;
+
+use super::address::{Address, Server};
+use super::protocol::{self, Command, Export, Failure, REPLY_HEAD};
+use crate::store::disk::RUN;
+
+/// A connection that has opened its export.
+pub(super) struct Connection {
+    socket: Socket,
+    /// How long a reply may take.
+    limit: Duration,
+    /// Held while a request is sent, so that it is in one piece.
+    sending: Mutex<()>,
+    state: Mutex<State>,
+    /// A reply has come, or nobody reads.
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// The handle of the last request.
+    last: u64,
+    /// Requests without a reply, and how many bytes theirs is to have.
+    open: HashMap<u64, usize>,
+    /// Replies that their threads have not taken yet: an error, and data.
+    replies: HashMap<u64, (u32, Vec<u8>)>,
+    /// A thread reads.
+    is_read: bool,
+    is_dead: bool,
+}
+
+/// The connection is dead, or the request took too long. Nobody knows what has become of it.
+pub(super) struct Lost;
+
+/// A request that has been sent.
+#[must_use = "its reply is to be taken"]
+pub(super) struct Sent {
+    handle: u64,
+    until: Instant,
+}
+
+impl Connection {
+    /// Connects, and opens the export, all in this time.
+    pub(super) fn open(address: &Address, limit: Duration) -> Result<(Self, Export), Failure> {
+        let until = Instant::now() + limit;
+        let socket = Socket::connect(&address.server, until)?;
+        let export = protocol::handshake(&mut Timed { socket: &socket, until }, &address.export)?;
+        let connection =
+            Self { socket, limit, sending: Mutex::new(()), state: Mutex::default(), changed: Condvar::new() };
+        Ok((connection, export))
+    }
+
+    pub(super) fn is_dead(&self) -> bool {
+        self.state().is_dead
+    }
+
+    /// Sends a request, with data if it is a write, whose reply is to have `expected` bytes of data.
+    pub(super) fn send(
+        &self,
+        command: Command,
+        offset: u64,
+        len: usize,
+        data: &[&[u8]],
+        expected: usize,
+    ) -> Result<Sent, Lost> {
+        let until = Instant::now() + self.limit;
+        let handle = {
+            let mut state = self.state();
+            if state.is_dead {
+                return Err(Lost);
+            }
+            state.last += 1;
+            let handle = state.last;
+            state.open.insert(handle, expected);
+            handle
+        };
+        let head = protocol::request(command, handle, offset, len as u32);
+        let mut slices = [IoSlice::new(&[]); 1 + RUN];
+        slices[0] = IoSlice::new(&head);
+        slices[1..].iter_mut().zip(data).for_each(|(slice, piece)| *slice = IoSlice::new(piece));
+        let sending = self.sending.lock().unwrap_or_else(PoisonError::into_inner);
+        let sent = Timed { socket: &self.socket, until }.write_slices(&mut slices[..1 + data.len()]);
+        drop(sending);
+        match sent {
+            Ok(()) => Ok(Sent { handle, until }),
+            Err(_) => Err(self.die()),
+        }
+    }
+
+    /// Waits for the reply to a request: an error, or 0, and data.
+    pub(super) fn reply(&self, sent: Sent) -> Result<(u32, Vec<u8>), Lost> {
+        let mut state = self.state();
+        loop {
+            if let Some(reply) = state.replies.remove(&sent.handle) {
+                return Ok(reply);
+            }
+            if state.is_dead {
+                return Err(Lost);
+            }
+            let left = sent.until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                drop(state);
+                return Err(self.die());
+            }
+            if state.is_read {
+                state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+                continue;
+            }
+            state.is_read = true;
+            drop(state);
+            let read = self.read_reply(sent.until);
+            state = self.state();
+            state.is_read = false;
+            match read {
+                Some((handle, reply)) => drop(state.replies.insert(handle, reply)),
+                None => state.is_dead = true,
+            }
+            self.changed.notify_all();
+        }
+    }
+
+    /// Reads a reply to whichever request. `None` if there is none such, or it takes too long.
+    fn read_reply(&self, until: Instant) -> Option<(u64, (u32, Vec<u8>))> {
+        let mut stream = Timed { socket: &self.socket, until };
+        let mut head = [0; REPLY_HEAD];
+        stream.read_exact(&mut head).ok()?;
+        let (error, handle) = protocol::reply(&head)?;
+        let expected = self.state().open.remove(&handle)?;
+        let mut data = vec![0; if error == 0 { expected } else { 0 }];
+        stream.read_exact(&mut data).ok()?;
+        Some((handle, (error, data)))
+    }
+
+    /// Ends the connection, whose threads are told.
+    fn die(&self) -> Lost {
+        self.state().is_dead = true;
+        self.socket.shut_down();
+        self.changed.notify_all();
+        Lost
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Connection {
+    /// Says goodbye, if the server listens.
+    fn drop(&mut self) {
+        if !self.is_dead() {
+            let head = protocol::request(Command::Disconnect, 0, 0, 0);
+            let until = Instant::now() + self.limit.min(Duration::from_secs(1));
+            let _ = Timed { socket: &self.socket, until }.write_all(&head);
+        }
+    }
+}
+
+enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Socket {
+    fn connect(server: &Server, until: Instant) -> io::Result<Self> {
+        let (host, port) = match server {
+            Server::Unix(path) => return UnixStream::connect(path).map(Self::Unix),
+            Server::Tcp(host, port) => (&**host, *port),
+        };
+        let mut why = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+        for address in (host, port).to_socket_addrs()? {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            match TcpStream::connect_timeout(&address, left) {
+                // Requests are small, and each is waited for.
+                Ok(stream) => return stream.set_nodelay(true).map(|()| Self::Tcp(stream)),
+                Err(error) => why = error,
+            }
+        }
+        Err(why)
+    }
+
+    fn limit_read(&self, limit: Duration) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.set_read_timeout(Some(limit)),
+            Self::Unix(stream) => stream.set_read_timeout(Some(limit)),
+        }
+    }
+
+    fn limit_write(&self, limit: Duration) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.set_write_timeout(Some(limit)),
+            Self::Unix(stream) => stream.set_write_timeout(Some(limit)),
+        }
+    }
+
+    fn shut_down(&self) {
+        // What is shut down already stays so.
+        let _ = match self {
+            Self::Tcp(stream) => stream.shutdown(Shutdown::Both),
+            Self::Unix(stream) => stream.shutdown(Shutdown::Both),
+        };
+    }
+}
+
+/// A socket until some time: a server that sends a byte now and then does not stay for longer.
+struct Timed<'a> {
+    socket: &'a Socket,
+    until: Instant,
+}
+
+impl Timed<'_> {
+    fn left(&self) -> io::Result<Duration> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+    }
+
+    /// Writes all of these.
+    fn write_slices(&mut self, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+        IoSlice::advance_slices(&mut slices, 0);
+        while !slices.is_empty() {
+            match self.write_vectored(slices) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => IoSlice::advance_slices(&mut slices, written),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Read for Timed<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.socket.limit_read(self.left()?)?;
+        match self.socket {
+            Socket::Tcp(stream) => (&mut &*stream).read(buffer),
+            Socket::Unix(stream) => (&mut &*stream).read(buffer),
+        }
+    }
+}
+
+impl Write for Timed<'_> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(buffer)])
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.socket.limit_write(self.left()?)?;
+        match self.socket {
+            Socket::Tcp(stream) => (&mut &*stream).write_vectored(slices),
+            Socket::Unix(stream) => (&mut &*stream).write_vectored(slices),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
