@@ -22,6 +22,7 @@ const STEPS: &[Step] = &[
     ("set-up: a C compiler for both ABIs", c_compiler),
     ("set-up: clang, for the macros of its targets", clang),
     ("set-up: the C MIG of Debian", c_mig),
+    ("set-up: NBD servers", nbd_servers),
     ("format", format),
     ("width of comments and documents", width::check),
     ("lints", lints),
@@ -82,6 +83,19 @@ fn clang() -> StepResult {
     match apt::install(&["clang"]) {
         Ok(()) if probe() => Ok(Outcome::Passed),
         Ok(()) => Err("clang does not work, although it is installed".to_string()),
+        Err(why) => Ok(Outcome::Skipped(why)),
+    }
+}
+
+/// Paging space is tested on these.
+fn nbd_servers() -> StepResult {
+    let probe = || ["nbdkit", "qemu-nbd"].iter().all(|server| works(program(server).arg("--version")));
+    if probe() {
+        return Ok(Outcome::Passed);
+    }
+    match apt::install(&["nbdkit", "qemu-utils"]) {
+        Ok(()) if probe() => Ok(Outcome::Passed),
+        Ok(()) => Err("nbdkit or qemu-nbd does not work, although they are installed".to_string()),
         Err(why) => Ok(Outcome::Skipped(why)),
     }
 }

@@ -11,6 +11,7 @@ use clap::Args;
 use clap::error::ErrorKind;
 use mach_pager::store::Store;
 use mach_pager::store::file::{self, FileDisk};
+use mach_pager::store::nbd::{self, Address};
 #[cfg(feature = "compression")]
 use mach_pager::store::{Codec, Compressed};
 use mach_vm::{Faults, Limits};
@@ -27,9 +28,9 @@ const SPARE: usize = 8;
 
 /// Page more memory than there is through the pager, and verify every byte
 ///
-/// The kernel's half of mach-vm gives clients memory, keeps a part of it resident, and has the pager store the
-/// rest. The clients write patterns and read them back. Their pages come by page faults where the system permits
-/// userfaultfd, and where it does not, by calls.
+/// The kernel's half of mach-vm gives clients memory, keeps a part of it resident, and has the pager store
+/// the rest. The clients write patterns and read them back. Their pages come by page faults where the system
+/// permits userfaultfd, and where it does not, by calls.
 #[derive(Args)]
 pub(crate) struct Demo {
     /// Bytes of memory that the clients use
@@ -40,7 +41,7 @@ pub(crate) struct Demo {
     #[arg(long, value_name = "N", default_value = "16M")]
     resident: Bytes,
 
-    /// Swap space made by `mach-pager format`; without, a temporary file
+    /// Swap space made by `mach-pager format`, a file, device or NBD export; without, a temporary file
     #[arg(long, value_name = "FILE")]
     swap: Option<PathBuf>,
 
@@ -89,11 +90,19 @@ impl Demo {
         let plan = self.plan().unwrap_or_else(|problem| {
             clap::Error::raw(ErrorKind::ValueValidation, format!("{problem}\n")).exit()
         });
+        if let Some(address) = self.swap.as_deref().map(super::export).transpose()?.flatten() {
+            return self.run_on(&plan, &address);
+        }
         let swap = match &self.swap {
             Some(path) => Swap::at(path),
             None => Swap::temporary(plan.pages + plan.pages / SPARE + SLACK)?,
         };
-        let options = file::Options { direct: self.direct, ring: self.ring, discard: self.discard };
+        let options = file::Options {
+            direct: self.direct,
+            ring: self.ring,
+            discard: self.discard,
+            ..file::Options::default()
+        };
         #[cfg(feature = "encryption")]
         if self.encrypt {
             let store = swap.open(|path| options.open_encrypted::<Std>(path))?;
@@ -103,6 +112,19 @@ impl Demo {
         let store = swap.open(|path| options.open::<Std>(path))?;
         self.note(store.disk());
         self.page_in(&plan, store)
+    }
+
+    /// Pages to an export of an NBD server.
+    fn run_on(&self, plan: &Plan, address: &Address) -> Result<(), Box<dyn Error>> {
+        if self.direct || self.ring {
+            return Err("--direct and --ring are for files and block devices, not for an export".into());
+        }
+        let options = nbd::Options { discard: self.discard, ..nbd::Options::default() };
+        #[cfg(feature = "encryption")]
+        if self.encrypt {
+            return self.page_in(plan, options.open_encrypted::<Std>(address)?);
+        }
+        self.page_in(plan, options.open::<Std>(address)?)
     }
 
     /// How pages come.

@@ -11,8 +11,8 @@ pub trait Protection: Send + Sync + 'static {
     /// True if a page is changed on its way, for which it is copied.
     const CHANGES: bool;
 
-    /// True if the tag is [a number](Self::number) that follows from the bytes on the device and nothing else:
-    /// to protect those again gives the same.
+    /// True if the tag is [a number](Self::number) that follows from the bytes on the device and nothing
+    /// else: to protect those again gives the same.
     const IS_NUMBER: bool = false;
 
     /// The tag, if it is one.

@@ -56,7 +56,8 @@ pub(super) struct Rewrite {
 }
 
 impl Segments {
-    /// For the slots whose bits are these, all of which are taken of the segment that is the first spare place.
+    /// For the slots whose bits are these, all of which are taken of the segment that is the first spare
+    /// place.
     pub(super) fn new(taken: &[u64], spare: u64) -> Result<Self, TryReserveError> {
         let count = taken.len();
         let mut segments = Self {

@@ -111,8 +111,8 @@ impl Slots {
         Some(rewrite)
     }
 
-    /// The segment is where it was to go, or where it was before: then it stays there, if `fix` says so. Gives
-    /// back the slots that have no pages.
+    /// The segment is where it was to go, or where it was before: then it stays there, if `fix` says so.
+    /// Gives back the slots that have no pages.
     pub(super) fn end_rewrite(&mut self, rewrite: &Rewrite, is_moved: bool, fix: bool) {
         let Some(segments) = &mut self.segments else { return };
         if fix {

@@ -114,8 +114,8 @@ pub struct Counters {
     pub runs_written: u64,
     /// Times that a slot failed to take a page.
     pub failed_slots: u64,
-    /// Pages that were written once more, beside others, to make a long write of short ones. They are not part
-    /// of `pages_written`.
+    /// Pages that were written once more, beside others, to make a long write of short ones. They are not
+    /// part of `pages_written`.
     pub pages_rewritten: u64,
     /// Pages read.
     pub pages_read: u64,
@@ -656,7 +656,8 @@ impl<P: Platform> Rewriting<P> {
     }
 }
 
-/// What the tag of a page counts in the sum of its segment: another number in each slot, spread over all bits.
+/// What the tag of a page counts in the sum of its segment: another number in each slot, spread over all
+/// bits.
 fn weight<C: Protection>(slot: u64, tag: &C::Tag) -> u64 {
     let number = u64::from(C::number(tag)) * SEGMENT + slot % SEGMENT;
     let mixed = (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);

@@ -1,7 +1,7 @@
 //! A connection to a server, with any number of requests under way.
 //!
-//! There is no thread that reads: whoever waits for a reply reads them all, one after the other, until its own
-//! has come, and leaves the others for their threads. When anything goes wrong, or takes too long, the
+//! There is no thread that reads: whoever waits for a reply reads them all, one after the other, until its
+//! own has come, and leaves the others for their threads. When anything goes wrong, or takes too long, the
 //! connection is dead for everybody.
 
 use std::collections::HashMap;

@@ -186,8 +186,8 @@ impl NbdDisk {
         self.link.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The connection, or a new one, for a request that has had none since this time. `None` if that takes too
-    /// long.
+    /// The connection, or a new one, for a request that has had none since this time. `None` if that takes
+    /// too long.
     fn connection(&self, since: &mut Option<Instant>) -> Option<Arc<Connection>> {
         let mut link = self.link();
         loop {
