@@ -116,6 +116,20 @@ impl Mapping {
 }
 
 impl Memory {
+    /// [Reads](Paged::read_at) bytes without the danger of a SIGBUS.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn read_at(&self, offset: usize, to: &mut [u8]) -> Result<(), AccessError> {
+        self.0.read_at(offset, to)
+    }
+
+    /// Says that the pages of these bytes [will be wanted](Paged::will_need).
+    pub fn will_need(&self, bytes: Range<usize>) {
+        self.0.will_need(bytes);
+    }
+
     /// [Writes](Paged::write_at) bytes without the danger of a SIGBUS.
     ///
     /// # Errors
