@@ -1,0 +1,262 @@
+//! The program's allocations, in memory that is paged.
+//!
+//! Small ones live in a few heaps of dlmalloc, each with its lock, so that threads seldom meet; a thread
+//! always takes the same one. Which heap an address belongs to is known by its segment. Large ones are memory
+//! objects of their own, so that all of their pages go with them.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::ptr;
+use std::sync::atomic::AtomicU8;
+use std::sync::atomic::Ordering::{Acquire, Release};
+
+use dlmalloc::{Allocator, Dlmalloc};
+
+use crate::lock::Mutex;
+use crate::paging;
+use crate::thread::AtWork;
+use crate::window::{self, PAGE, Part, Piece, SEGMENT, SEGMENTS};
+
+/// An allocation of this many bytes is large.
+const LARGE: usize = 1 << 20;
+
+/// The pages of a small allocation of this many bytes are given back when it is freed.
+const DISCARD: usize = 128 << 10;
+
+/// The most that may be asked for.
+const MOST: usize = isize::MAX as usize - (1 << 30);
+
+const HEAPS: usize = 8;
+
+/// Memory for the heap of this number.
+struct Source(u8);
+
+/// A heap, and the number that [`Source`] has.
+type Heap = Mutex<Dlmalloc<Source>>;
+
+static HEAP: [Heap; HEAPS] = {
+    const fn heap(number: u8) -> Heap {
+        Mutex::new(Dlmalloc::new_with_allocator(Source(number)))
+    }
+    [heap(0), heap(1), heap(2), heap(3), heap(4), heap(5), heap(6), heap(7)]
+};
+
+/// The number of the heap that has each segment.
+static OWNERS: [AtomicU8; SEGMENTS] = [const { AtomicU8::new(0) }; SEGMENTS];
+
+static SEGMENT_PIECES: Mutex<BTreeMap<usize, Piece>> = Mutex::new(BTreeMap::new());
+
+static LARGE_PIECES: Mutex<BTreeMap<usize, Large>> = Mutex::new(BTreeMap::new());
+
+struct Large {
+    piece: Piece,
+    /// What the program knows, which may be in the midst of a page for the sake of its alignment.
+    address: usize,
+}
+
+impl Large {
+    fn usable(&self) -> usize {
+        self.piece.range().end - self.address
+    }
+}
+
+// SAFETY: each segment is new memory in whole pages, which is never given back.
+unsafe impl Allocator for Source {
+    fn alloc(&self, size: usize) -> (*mut u8, usize, u32) {
+        let _at_work = AtWork::begin();
+        let len = size.next_multiple_of(SEGMENT);
+        let Some(piece) = paging::allocate(Part::Segments, len) else { return (ptr::null_mut(), 0, 0) };
+        let start = piece.range().start;
+        for at in (0..len).step_by(SEGMENT) {
+            OWNERS[window::segment(start + at)].store(self.0, Release);
+        }
+        SEGMENT_PIECES.lock().insert(start, piece);
+        (ptr::with_exposed_provenance_mut(start), len, 0)
+    }
+
+    fn remap(&self, _: *mut u8, _: usize, _: usize, _: bool) -> *mut u8 {
+        ptr::null_mut()
+    }
+
+    fn free_part(&self, _: *mut u8, _: usize, _: usize) -> bool {
+        false
+    }
+
+    fn free(&self, _: *mut u8, _: usize) -> bool {
+        false
+    }
+
+    fn can_release_part(&self, _: u32) -> bool {
+        false
+    }
+
+    fn allocates_zeros(&self) -> bool {
+        true
+    }
+
+    fn page_size(&self) -> usize {
+        PAGE
+    }
+}
+
+/// The heap of this thread.
+fn of_thread() -> &'static Heap {
+    // SAFETY: a number of this thread.
+    let number = unsafe { libc::pthread_self() };
+    // The addresses of threads' stacks differ in their upper bits.
+    &HEAP[(number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 61) as usize % HEAPS]
+}
+
+/// The heap that has an address.
+fn of_address(address: usize) -> &'static Heap {
+    &HEAP[usize::from(OWNERS[window::segment(address)].load(Acquire)) % HEAPS]
+}
+
+/// True if this is memory of this module.
+pub(crate) fn has(address: usize) -> bool {
+    matches!(window::part(address), Some(Part::Segments | Part::Large))
+}
+
+/// New memory with this alignment, a power of two; null if there is none.
+pub(crate) fn allocate(size: usize, align: usize) -> *mut u8 {
+    if size > MOST || align > MOST {
+        return ptr::null_mut();
+    }
+    if size.saturating_add(align) >= LARGE {
+        return allocate_large(size, align);
+    }
+    // SAFETY: the alignment is a power of two.
+    unsafe { of_thread().lock().c_memalign(align, size) }
+}
+
+/// The same, all zeros.
+pub(crate) fn allocate_zeroed(size: usize) -> *mut u8 {
+    let memory = allocate(size, 16);
+    if !memory.is_null() && window::part(memory.addr()) == Some(Part::Segments) {
+        // SAFETY: it has just been allocated with this size.
+        unsafe { memory.write_bytes(0, size) };
+    }
+    memory
+}
+
+fn allocate_large(size: usize, align: usize) -> *mut u8 {
+    let _at_work = AtWork::begin();
+    // Pages are aligned to 4 KiB as they are.
+    let spare = if align > PAGE { align } else { 0 };
+    let Some(piece) = paging::allocate(Part::Large, (size + spare).max(1).next_multiple_of(PAGE)) else {
+        return ptr::null_mut();
+    };
+    let start = piece.range().start;
+    let address = start.next_multiple_of(align);
+    LARGE_PIECES.lock().insert(start, Large { piece, address });
+    ptr::with_exposed_provenance_mut(address)
+}
+
+/// Does something with the large allocation at an address.
+fn with_large<R>(address: usize, what: impl FnOnce(&mut Large) -> R) -> Option<R> {
+    let _at_work = AtWork::begin();
+    let mut pieces = LARGE_PIECES.lock();
+    let (_, large) = pieces.range_mut(..=address).next_back()?;
+    (large.address == address).then(|| what(large))
+}
+
+/// Bytes of an allocation; none if it is no allocation.
+///
+/// # Safety
+///
+/// It is an address that this module has given and not got back.
+pub(crate) unsafe fn usable(memory: *mut u8) -> usize {
+    if window::part(memory.addr()) == Some(Part::Large) {
+        return with_large(memory.addr(), |large| large.usable()).unwrap_or(0);
+    }
+    // The word before an allocation is the size of its chunk, whose lowest three bits are flags; of the chunk
+    // this word is not the program's. Doug Lea's `malloc.c` has that in its first comment.
+    // SAFETY: the caller's promise.
+    let head = unsafe { memory.cast::<usize>().sub(1).read() };
+    (head & !7) - size_of::<usize>()
+}
+
+/// Gives memory back.
+///
+/// # Safety
+///
+/// As [`usable`]; nobody uses it any more.
+pub(crate) unsafe fn free(memory: *mut u8) {
+    let address = memory.addr();
+    if window::part(address) == Some(Part::Large) {
+        let _at_work = AtWork::begin();
+        let mut pieces = LARGE_PIECES.lock();
+        let found = pieces.range(..=address).next_back();
+        let start = found.filter(|(_, large)| large.address == address).map(|(start, _)| *start);
+        let large = start.and_then(|start| pieces.remove(&start));
+        drop(pieces);
+        // Its pages go without the lock.
+        return drop(large);
+    }
+    // SAFETY: the caller's promise.
+    let size = unsafe { usable(memory) };
+    if size >= DISCARD {
+        // The heap writes to the first words of what is free, and to the last one.
+        discard(address + 64..address + size - 64);
+    }
+    // SAFETY: the caller's promise; the heap is the one that it came from.
+    unsafe { of_address(address).lock().c_free(memory) };
+}
+
+/// Moves an allocation to one of another size, or leaves it where it is. Null if there is no memory; then it
+/// is as it was.
+///
+/// # Safety
+///
+/// As [`free`], if the result is not null.
+pub(crate) unsafe fn reallocate(memory: *mut u8, size: usize) -> *mut u8 {
+    if size > MOST {
+        return ptr::null_mut();
+    }
+    let address = memory.addr();
+    let is_large = window::part(address) == Some(Part::Large);
+    if !is_large && size < LARGE / 2 {
+        // SAFETY: the caller's promise; the heap is the one that it came from.
+        return unsafe { of_address(address).lock().c_realloc(memory, size) };
+    }
+    // SAFETY: the caller's promise.
+    let before = unsafe { usable(memory) };
+    if size <= before && (size >= before / 4 || (is_large && size >= LARGE)) {
+        if is_large {
+            discard(address + size..address + before);
+        }
+        return memory;
+    }
+    // What grows once grows again: pages that nobody touches cost next to nothing.
+    let room = if is_large || size >= LARGE { size + size / 2 } else { size };
+    let to = allocate(room, 16);
+    if !to.is_null() {
+        // SAFETY: two allocations, each of them at least this long.
+        unsafe { memory.copy_to_nonoverlapping(to, size.min(before)) };
+        // SAFETY: the caller gives it up.
+        unsafe { free(memory) };
+    }
+    to
+}
+
+/// Makes whole pages of allocations zeros that take no room.
+pub(crate) fn discard(range: Range<usize>) {
+    let _at_work = AtWork::begin();
+    let piece_before = |address| match window::part(address) {
+        Some(Part::Segments) => {
+            if let Some((_, piece)) = SEGMENT_PIECES.lock().range_mut(..=address).next_back() {
+                piece.discard(range.clone());
+            }
+        }
+        Some(Part::Large) => {
+            if let Some((_, large)) = LARGE_PIECES.lock().range_mut(..=address).next_back() {
+                large.piece.discard(range.clone());
+            }
+        }
+        _ => {}
+    };
+    if !range.is_empty() {
+        piece_before(range.start);
+    }
+}
+

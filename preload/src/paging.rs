@@ -1,0 +1,173 @@
+//! The kernel's half and the pager of this process.
+
+use std::error::Error;
+use std::path::Path;
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::Duration;
+
+use mach_pager::store::file::{self, FileDisk};
+use mach_pager::store::{Space, Store, Volumes};
+use mach_pager::{Config, Service, Statistics, Supplies};
+use mach_vm::{Limits, Vm};
+use mig_runtime::kernel::local::Host;
+use mig_runtime::platform::Std;
+
+use crate::settings::Settings;
+use crate::window::{PAGE, Part, Piece};
+
+/// Why memory is not paged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unpaged {
+    /// Less than 64 KiB in one call of `mmap`.
+    Small,
+    /// Files, and memory that is shared.
+    FilesAndShared,
+    /// Not for reading and writing.
+    Protected,
+    /// At an address of the program's choice, a stack, large pages, locked, or filled at once.
+    Special,
+    /// No room for it was to be had.
+    NoRoom,
+}
+
+/// As the report has them.
+pub(crate) const UNPAGED: [&str; 5] = ["small", "files_and_shared", "protected", "special", "no_room"];
+
+struct Paging {
+    vm: Vm,
+    pager: Box<dyn Fn() -> (Statistics, Space) + Send + Sync>,
+}
+
+static PAGING: OnceLock<Paging> = OnceLock::new();
+
+static IS_ON: AtomicBool = AtomicBool::new(false);
+
+/// Bytes that are not paged, by the reason.
+static NOT_PAGED: [AtomicU64; UNPAGED.len()] = [const { AtomicU64::new(0) }; UNPAGED.len()];
+
+/// How long a page may take: longer than any disk that is at work.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// True if the program's memory is paged.
+pub(crate) fn is_on() -> bool {
+    IS_ON.load(Relaxed)
+}
+
+/// New memory. It is noted if there is none.
+pub(crate) fn allocate(part: Part, len: usize) -> Option<Piece> {
+    let piece = Piece::new(&PAGING.get()?.vm, part, len).ok();
+    if piece.is_none() {
+        note(Unpaged::NoRoom, len);
+    }
+    piece
+}
+
+/// Takes note of memory that is not paged.
+pub(crate) fn note(why: Unpaged, bytes: usize) {
+    NOT_PAGED[why as usize].fetch_add(bytes as u64, Relaxed);
+}
+
+/// What has been done so far.
+pub(crate) struct Figures {
+    pub(crate) vm: mach_vm::Statistics,
+    pub(crate) latencies: mach_vm::Latencies,
+    pub(crate) pager: Statistics,
+    pub(crate) space: Space,
+    pub(crate) not_paged: [u64; UNPAGED.len()],
+}
+
+pub(crate) fn figures() -> Option<Figures> {
+    let Paging { vm, pager } = PAGING.get()?;
+    let (pager, space) = pager();
+    let not_paged = NOT_PAGED.each_ref().map(|bytes| bytes.load(Relaxed));
+    Some(Figures { vm: vm.statistics(), latencies: vm.latencies(), pager, space, not_paged })
+}
+
+/// Begins to page the memory that the program gets from now on.
+pub(crate) fn start(settings: &Settings) -> Result<(), Box<dyn Error>> {
+    let store = swap(settings)?;
+    #[cfg(feature = "compression")]
+    if let Some(compression) = settings.compression {
+        return serve(settings, compressed(store, compression)?);
+    }
+    #[cfg(not(feature = "compression"))]
+    if settings.compression.is_some() {
+        return Err("this library was built without the feature `compression`".into());
+    }
+    serve(settings, store)
+}
+
+#[cfg(feature = "compression")]
+fn compressed(
+    store: Volumes<FileDisk, Std>,
+    compression: crate::settings::Compression,
+) -> Result<impl Store<Place: Sync>, Box<dyn Error>> {
+    use crate::settings::Compression;
+    use mach_pager::store::{Codec, Compressed};
+
+    let codec = match compression {
+        Compression::Lz4 => Codec::Lz4,
+        #[cfg(feature = "zstd")]
+        Compression::Zstd => Codec::Zstd,
+        #[cfg(not(feature = "zstd"))]
+        Compression::Zstd => return Err("this library was built without the feature `zstd`".into()),
+    };
+    Ok(Compressed::<_, Std>::with_codec(store, codec))
+}
+
+fn serve(settings: &Settings, store: impl Store) -> Result<(), Box<dyn Error>> {
+    let host = Host::new();
+    let limits = Limits { resident: settings.resident, patience: PATIENCE, ..Limits::default() };
+    let vm = Vm::new(&host, limits)?;
+    let config = Config {
+        // A page that cannot be stored comes back a few times before it is lost.
+        hand_backs: 4,
+        buffers: 512,
+        held_pages: 1 << 14,
+        // A page comes without another thread.
+        supplies: Supplies::InPlace,
+        inline: true,
+        ..Config::default()
+    };
+    let service = Service::<_, Std, _>::start(&host.new_task("pager"), store, config)?;
+    vm.set_default_manager(service.right()?)?;
+    let pager = Box::new(move || (service.pager().statistics(), service.pager().space()));
+    if PAGING.set(Paging { vm, pager }).is_err() {
+        return Err("paging has begun already".into());
+    }
+    IS_ON.store(true, Relaxed);
+    Ok(())
+}
+
+/// The swap space.
+fn swap(settings: &Settings) -> Result<Volumes<FileDisk, Std>, Box<dyn Error>> {
+    let volumes = Volumes::new(PAGE);
+    if settings.swap.is_empty() {
+        add_temporary(&volumes, settings.swap_size)?;
+    }
+    for (number, path) in settings.swap.iter().enumerate() {
+        add(&volumes, path, number)?;
+    }
+    Ok(volumes)
+}
+
+fn add(volumes: &Volumes<FileDisk, Std>, path: &Path, number: usize) -> Result<(), Box<dyn Error>> {
+    // Pages would be in memory a second time in the system's cache.
+    let options = file::Options { direct: true, ..file::Options::default() };
+    let store = options.open::<Std>(path)?;
+    let told = |error| format!("{}: {error}", path.display());
+    volumes.add(&format!("swap {number}"), store, 0, 0).map_err(told)?;
+    Ok(())
+}
+
+/// A file that nobody else sees, and that goes with the process.
+fn add_temporary(volumes: &Volumes<FileDisk, Std>, size: u64) -> Result<(), Box<dyn Error>> {
+    let folder = std::env::var_os("TMPDIR").unwrap_or_else(|| "/var/tmp".into());
+    let told = |error| format!("no folder for a swap file can be made in {}: {error}", folder.display());
+    let folder = tempfile::tempdir_in(&folder).map_err(told)?;
+    let path = folder.path().join("swap");
+    file::format(&path, Some(size), false)?;
+    add(volumes, &path, 0)
+}
