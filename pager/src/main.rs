@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{demo::Demo, format};
+use commands::{demo::Demo, format, run::Run};
 
 /// A default memory manager for Mach kernels.
 ///
@@ -24,15 +24,18 @@ struct Arguments {
 enum Verb {
     Demo(Demo),
     Format(format::Format),
+    Run(Run),
 }
 
 fn main() -> ExitCode {
-    let result: Result<(), Box<dyn Error>> = match Arguments::parse().verb {
-        Verb::Demo(verb) => verb.run(),
-        Verb::Format(verb) => verb.run(),
+    let done = |()| ExitCode::SUCCESS;
+    let result: Result<ExitCode, Box<dyn Error>> = match Arguments::parse().verb {
+        Verb::Demo(verb) => verb.run().map(done),
+        Verb::Format(verb) => verb.run().map(done),
+        Verb::Run(verb) => verb.run(),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE

@@ -14,7 +14,6 @@ use dlmalloc::{Allocator, Dlmalloc};
 
 use crate::lock::Mutex;
 use crate::paging;
-use crate::thread::AtWork;
 use crate::window::{self, PAGE, Part, Piece, SEGMENT, SEGMENTS};
 
 /// An allocation of this many bytes is large.
@@ -63,7 +62,6 @@ impl Large {
 // SAFETY: each segment is new memory in whole pages, which is never given back.
 unsafe impl Allocator for Source {
     fn alloc(&self, size: usize) -> (*mut u8, usize, u32) {
-        let _at_work = AtWork::begin();
         let len = size.next_multiple_of(SEGMENT);
         let Some(piece) = paging::allocate(Part::Segments, len) else { return (ptr::null_mut(), 0, 0) };
         let start = piece.range().start;
@@ -140,7 +138,6 @@ pub(crate) fn allocate_zeroed(size: usize) -> *mut u8 {
 }
 
 fn allocate_large(size: usize, align: usize) -> *mut u8 {
-    let _at_work = AtWork::begin();
     // Pages are aligned to 4 KiB as they are.
     let spare = if align > PAGE { align } else { 0 };
     let Some(piece) = paging::allocate(Part::Large, (size + spare).max(1).next_multiple_of(PAGE)) else {
@@ -154,7 +151,6 @@ fn allocate_large(size: usize, align: usize) -> *mut u8 {
 
 /// Does something with the large allocation at an address.
 fn with_large<R>(address: usize, what: impl FnOnce(&mut Large) -> R) -> Option<R> {
-    let _at_work = AtWork::begin();
     let mut pieces = LARGE_PIECES.lock();
     let (_, large) = pieces.range_mut(..=address).next_back()?;
     (large.address == address).then(|| what(large))
@@ -171,8 +167,9 @@ pub(crate) unsafe fn usable(memory: *mut u8) -> usize {
     }
     // The word before an allocation is the size of its chunk, whose lowest three bits are flags; of the chunk
     // this word is not the program's. Doug Lea's `malloc.c` has that in its first comment.
+    let before = memory.cast::<usize>().wrapping_sub(1);
     // SAFETY: the caller's promise.
-    let head = unsafe { memory.cast::<usize>().sub(1).read() };
+    let head = unsafe { before.read() };
     (head & !7) - size_of::<usize>()
 }
 
@@ -184,7 +181,6 @@ pub(crate) unsafe fn usable(memory: *mut u8) -> usize {
 pub(crate) unsafe fn free(memory: *mut u8) {
     let address = memory.addr();
     if window::part(address) == Some(Part::Large) {
-        let _at_work = AtWork::begin();
         let mut pieces = LARGE_PIECES.lock();
         let found = pieces.range(..=address).next_back();
         let start = found.filter(|(_, large)| large.address == address).map(|(start, _)| *start);
@@ -241,7 +237,6 @@ pub(crate) unsafe fn reallocate(memory: *mut u8, size: usize) -> *mut u8 {
 
 /// Makes whole pages of allocations zeros that take no room.
 pub(crate) fn discard(range: Range<usize>) {
-    let _at_work = AtWork::begin();
     let piece_before = |address| match window::part(address) {
         Some(Part::Segments) => {
             if let Some((_, piece)) = SEGMENT_PIECES.lock().range_mut(..=address).next_back() {
@@ -259,4 +254,3 @@ pub(crate) fn discard(range: Range<usize>) {
         piece_before(range.start);
     }
 }
-

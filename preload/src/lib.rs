@@ -1,13 +1,14 @@
 //! The library that `mach-pager run` loads into a program (`LD_PRELOAD`).
 //!
 //! It is the program's `malloc`, and takes its place in front of `mmap` and its kin: what they give is
-//! anonymous memory of a [`mach_vm::Vm`], whose default manager is [`mach_pager`], in the same process. In any
-//! other program, or loaded in any other way, it hands every call on.
+//! anonymous memory of a [`mach_vm::Vm`], whose default manager is [`mach_pager`], in the same process. In
+//! any other program, or loaded in any other way, it hands every call on.
 //!
 //! Two kinds of threads live in the process. The program's own get memory that is paged. Those that serve
 //! page faults, and those of the pager, must never wait for such memory: what they allocate, and what the C
 //! library allocates for them, comes from glibc's own `malloc`, which the program does not use any more
-//! (`thread` knows which is which, `own` is this library's allocator).
+//! (`thread` knows which is which, `own` is this library's allocator). And the program's threads never are at
+//! work in the kernel's half: they have it done (`work`).
 //!
 //! `settings` is what the command has said, `paging` the kernel's half and the pager, `window` the addresses
 //! that paged memory has, `heap` and `malloc` the allocator, `mapping` what stands in front of `mmap`,
@@ -28,3 +29,4 @@ mod start;
 mod system;
 mod thread;
 mod window;
+mod work;

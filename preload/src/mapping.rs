@@ -13,7 +13,6 @@ use libc::{off_t, size_t};
 use crate::lock::Mutex;
 use crate::paging::{self, Unpaged};
 use crate::ranges::Ranges;
-use crate::thread::AtWork;
 use crate::window::{self, PAGE, Part, Piece};
 use crate::{heap, system, thread};
 
@@ -63,7 +62,6 @@ fn objection(len: usize, protection: c_int, flags: c_int) -> Option<Unpaged> {
 }
 
 fn map(len: usize) -> Option<*mut c_void> {
-    let _at_work = AtWork::begin();
     let piece = paging::allocate(Part::Mappings, len.checked_next_multiple_of(PAGE)?)?;
     let start = piece.range().start;
     let mut mapped = Ranges::default();
@@ -74,7 +72,6 @@ fn map(len: usize) -> Option<*mut c_void> {
 
 /// Does something with each mapping that has some of these addresses.
 fn each(range: &Range<usize>, mut what: impl FnMut(&mut Mapping, Range<usize>)) {
-    let _at_work = AtWork::begin();
     let mut mappings = MAPPINGS.lock();
     let first = mappings.range(..=range.start).next_back().map_or(range.start, |(start, _)| *start);
     for (_, mapping) in mappings.range_mut(first..range.end) {
@@ -103,7 +100,6 @@ fn unmap(range: &Range<usize>) {
         // SAFETY: the program has just given these addresses up; others of the mapping are not touched.
         unsafe { system::mprotect(start, part.len(), libc::PROT_NONE) };
     });
-    let _at_work = AtWork::begin();
     let mut mappings = MAPPINGS.lock();
     let first = mappings.range(..=range.start).next_back().map_or(range.start, |(start, _)| *start);
     let gone: Vec<usize> = mappings

@@ -1,7 +1,7 @@
 //! The kernel's half and the pager of this process.
 
 use std::error::Error;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -16,6 +16,7 @@ use mig_runtime::platform::Std;
 
 use crate::settings::Settings;
 use crate::window::{PAGE, Part, Piece};
+use crate::work;
 
 /// Why memory is not paged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +58,8 @@ pub(crate) fn is_on() -> bool {
 
 /// New memory. It is noted if there is none.
 pub(crate) fn allocate(part: Part, len: usize) -> Option<Piece> {
-    let piece = Piece::new(&PAGING.get()?.vm, part, len).ok();
+    let paging = PAGING.get()?;
+    let piece = work::done(|| Piece::new(&paging.vm, part, len).ok()).flatten();
     if piece.is_none() {
         note(Unpaged::NoRoom, len);
     }
@@ -164,7 +166,7 @@ fn add(volumes: &Volumes<FileDisk, Std>, path: &Path, number: usize) -> Result<(
 
 /// A file that nobody else sees, and that goes with the process.
 fn add_temporary(volumes: &Volumes<FileDisk, Std>, size: u64) -> Result<(), Box<dyn Error>> {
-    let folder = std::env::var_os("TMPDIR").unwrap_or_else(|| "/var/tmp".into());
+    let folder = std::env::var_os("TMPDIR").map_or_else(|| "/var/tmp".into(), PathBuf::from);
     let told = |error| format!("no folder for a swap file can be made in {}: {error}", folder.display());
     let folder = tempfile::tempdir_in(&folder).map_err(told)?;
     let path = folder.path().join("swap");

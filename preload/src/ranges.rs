@@ -55,13 +55,4 @@ impl Ranges {
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
-
-    /// The parts of a range that are in the set.
-    pub(crate) fn within(&self, range: Range<usize>) -> Vec<Range<usize>> {
-        let pieces = self.0.range(..range.end).rev().take_while(|(_, end)| **end > range.start);
-        let mut parts: Vec<_> =
-            pieces.map(|(start, end)| (*start).max(range.start)..(*end).min(range.end)).collect();
-        parts.reverse();
-        parts
-    }
 }

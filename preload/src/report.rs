@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crate::paging::{self, Figures, UNPAGED};
-use crate::thread::AtWork;
+use crate::work;
 
 /// How old the figures of a program that is killed may be.
 const OFTEN: Duration = Duration::from_millis(200);
@@ -24,6 +24,8 @@ pub(crate) fn start(path: &Path) -> Result<(), String> {
     let file = OpenOptions::new().write(true).open(path);
     let file = file.map_err(|error| format!("{}: {error}", path.display()))?;
     let _ = FILE.set(file);
+    // A program may be over before the thread has run.
+    write();
     let thread = std::thread::Builder::new().name("mach report".to_owned());
     thread
         .spawn(|| {
@@ -38,8 +40,7 @@ pub(crate) fn start(path: &Path) -> Result<(), String> {
 
 /// Writes the figures as they are.
 pub(crate) fn write() {
-    let _at_work = AtWork::begin();
-    let (Some(file), Some(figures)) = (FILE.get(), paging::figures()) else { return };
+    let (Some(file), Some(figures)) = (FILE.get(), work::done(paging::figures).flatten()) else { return };
     // The first and the last line say which report it is, so that nobody takes halves of two for one.
     let number = NUMBER.fetch_add(1, Relaxed);
     let text = format!("report {number}\n{}end {number}\n", lines(&figures));
@@ -77,4 +78,9 @@ fn lines(figures: &Figures) -> String {
         line(&format!("unpaged_{name}"), *bytes);
     }
     lines
+}
+
+/// Tells the command that nothing has begun, and that it has been said why.
+pub(crate) fn failed(path: &Path) {
+    let _ = std::fs::write(path, "failed\n");
 }

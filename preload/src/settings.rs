@@ -38,7 +38,8 @@ impl Settings {
         });
         Some(Self {
             resident: number("MACH_PRELOAD_RESIDENT")?,
-            swap: variable("MACH_PRELOAD_SWAP").map_or_else(Vec::new, |paths| env::split_paths(&paths).collect()),
+            swap: variable("MACH_PRELOAD_SWAP")
+                .map_or_else(Vec::new, |paths| env::split_paths(&paths).collect()),
             swap_size: number("MACH_PRELOAD_SWAP_SIZE")?,
             compression,
             report: variable("MACH_PRELOAD_REPORT").map(PathBuf::from),

@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 
 use crate::settings::Settings;
 use crate::thread::{self, AtWork};
-use crate::{exit, paging, report, system, window};
+use crate::{exit, paging, report, system, window, work};
 
 #[used]
 #[unsafe(link_section = ".init_array")]
@@ -15,6 +15,7 @@ extern "C" fn start() {
     let Some(settings) = Settings::from_environment() else { return };
     if let Err(error) = begin(&settings) {
         // Nothing of the program has run.
+        settings.report.iter().for_each(|path| report::failed(path));
         let _ = writeln!(std::io::stderr(), "error: {error}");
         system::exit(FAILED);
     }
@@ -32,6 +33,7 @@ fn begin(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
     let _at_work = AtWork::begin();
     let _quiet = Quiet::begin();
     paging::start(settings)?;
+    work::start()?;
     if let Some(path) = &settings.report {
         report::start(path)?;
     }

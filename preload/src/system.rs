@@ -10,12 +10,8 @@ use libc::{off_t, size_t};
 
 type ThreadBody = extern "C" fn(*mut c_void) -> *mut c_void;
 
-pub(crate) type PthreadCreate = unsafe extern "C" fn(
-    *mut libc::pthread_t,
-    *const libc::pthread_attr_t,
-    ThreadBody,
-    *mut c_void,
-) -> c_int;
+pub(crate) type PthreadCreate =
+    unsafe extern "C" fn(*mut libc::pthread_t, *const libc::pthread_attr_t, ThreadBody, *mut c_void) -> c_int;
 
 pub(crate) type UsableSize = unsafe extern "C" fn(*mut c_void) -> size_t;
 

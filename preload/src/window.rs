@@ -11,6 +11,7 @@ use rustix::mm::{self, Advice, MapFlags, ProtFlags};
 
 use crate::lock::Mutex;
 use crate::ranges::Ranges;
+use crate::work;
 
 /// Bytes of a page.
 pub(crate) const PAGE: usize = 4096;
@@ -82,11 +83,6 @@ pub(crate) fn overlap(range: &Range<usize>) -> Range<usize> {
     first..range.end.clamp(first, end)
 }
 
-/// The locks of this module, for a fork.
-pub(crate) fn locks() -> impl Iterator<Item = &'static Mutex<Ranges>> {
-    WINDOW.get().into_iter().flat_map(|window| &window.free)
-}
-
 /// Memory in the window.
 pub(crate) struct Piece {
     memory: ManuallyDrop<Memory>,
@@ -120,7 +116,8 @@ impl Piece {
     /// are not here.
     fn keep_from_children(&self) {
         let start = ptr::with_exposed_provenance_mut(self.start);
-        // SAFETY: the memory is this piece's, and nothing in it changes. It fails for no memory that is mapped.
+        // SAFETY: the memory is this piece's, and nothing in it changes. It fails for no memory that is
+        // mapped.
         let _ = unsafe { mm::madvise(start, self.len, Advice::LinuxDontFork) };
     }
 
@@ -134,7 +131,10 @@ impl Piece {
         let end = (range.end / PAGE * PAGE).min(self.start + self.len);
         if first < end {
             // Whole pages within the memory.
-            let _ = self.memory.discard(first - self.start..end - self.start);
+            let bytes = first - self.start..end - self.start;
+            let memory = &mut self.memory;
+            // Whole pages of anonymous memory can be discarded.
+            let _ = work::done(|| memory.discard(bytes));
         }
     }
 }
@@ -142,7 +142,8 @@ impl Piece {
 impl Drop for Piece {
     fn drop(&mut self) {
         // SAFETY: it is not used again.
-        unsafe { ManuallyDrop::drop(&mut self.memory) };
+        let memory = unsafe { ManuallyDrop::take(&mut self.memory) };
+        work::done(|| drop(memory));
         if let Some(window) = WINDOW.get() {
             window.free[self.part as usize].lock().insert(self.range());
         }

@@ -16,6 +16,7 @@ const PACKAGES: &[&str] = &[
     "runtime",
     "gnumach",
     "pager",
+    "preload",
     "vm",
     "machrun",
     "xtask",

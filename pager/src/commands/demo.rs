@@ -79,10 +79,21 @@ pub(crate) struct Demo {
 /// What pages are compressed with.
 #[cfg(feature = "compression")]
 #[derive(Clone, Copy, clap::ValueEnum)]
-enum Compress {
+pub(crate) enum Compress {
     Lz4,
     #[cfg(feature = "zstd")]
     Zstd,
+}
+
+#[cfg(feature = "compression")]
+impl Compress {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Lz4 => "lz4",
+            #[cfg(feature = "zstd")]
+            Self::Zstd => "zstd",
+        }
+    }
 }
 
 impl Demo {

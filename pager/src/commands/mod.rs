@@ -3,6 +3,7 @@
 mod bytes;
 pub(crate) mod demo;
 pub(crate) mod format;
+pub(crate) mod run;
 
 pub(crate) use bytes::Bytes;
 

@@ -1,0 +1,203 @@
+//! `mach-pager run`: a program in memory that is larger than what may be resident.
+
+mod child;
+mod program;
+mod report;
+
+use std::error::Error;
+use std::ffi::{OsStr, OsString};
+use std::io::Write as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, ExitStatus};
+use std::time::{Duration, Instant};
+use std::{env, fs};
+
+#[cfg(feature = "compression")]
+use super::demo::Compress;
+use clap::Args;
+use clap::error::ErrorKind;
+
+use super::Bytes;
+use mach_vm::Limits;
+use report::{Figures, Table};
+
+const LEAST: u64 = Limits::LEAST as u64;
+
+/// A temporary swap file has room for this many times what may be resident, and at least for this.
+const TIMES: u64 = 16;
+const SWAP_LEAST: u64 = 1 << 30;
+
+/// The library, by the name that cargo gives it.
+const LIBRARY: &str = "libmach_preload.so";
+
+/// Run a program in memory that is larger than what may be resident
+///
+/// A library is loaded into the program: it is its malloc, and takes its place in front of mmap. What they give
+/// is paged. Statics, stacks, files and shared memory are not, nor is what programs map by raw system calls;
+/// programs that this program starts are not paged either. A child that is forked and does not call exec loses
+/// the memory that is paged, and ends with SIGSEGV when it touches it.
+///
+/// When the program ends, a table on the standard error says what was done; the exit code, or the signal, is the
+/// program's.
+#[derive(Args)]
+pub(crate) struct Run {
+    /// How much of the program's memory may be resident
+    #[arg(long, value_name = "N", default_value = "64M")]
+    resident: Bytes,
+
+    /// A swap file or block device made by `mach-pager format`, may be given several times; without, a
+    /// temporary file in TMPDIR or /var/tmp
+    #[arg(long, value_name = "FILE")]
+    swap: Vec<PathBuf>,
+
+    /// The size of the temporary file [default: 16 times --resident, at least 1G]
+    #[arg(long, value_name = "N", conflicts_with = "swap")]
+    swap_size: Option<Bytes>,
+
+    /// Keep pages compressed, several in the place of one
+    #[cfg(feature = "compression")]
+    #[arg(long, value_name = "CODEC", num_args = 0..=1, require_equals = true, default_missing_value = "lz4")]
+    compress: Option<Compress>,
+
+    /// Write the figures to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+
+    /// Say every second what is going on
+    #[arg(long)]
+    progress: bool,
+
+    /// The library to load, libmach_preload.so; without, the one beside this command
+    #[arg(long, value_name = "FILE")]
+    library: Option<PathBuf>,
+
+    /// The program and its arguments
+    #[arg(value_name = "PROGRAM", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    program: Vec<OsString>,
+}
+
+impl Run {
+    pub(crate) fn run(self) -> Result<ExitCode, Box<dyn Error>> {
+        if self.resident.0 < LEAST {
+            let problem =
+                format!("--resident: {} are too little, take {} at least\n", self.resident, Bytes(LEAST));
+            clap::Error::raw(ErrorKind::ValueValidation, problem).exit();
+        }
+        let program = program::find(&self.program[0])?;
+        program::check(&program)?;
+        let library = self.library()?;
+        // Before the program runs, so that its work is not lost for this.
+        let json = self.report.as_ref().map(|path| {
+            fs::File::create(path).map_err(|error| format!("{} cannot be written: {error}", path.display()))
+        });
+        let json = json.transpose()?;
+        let figures = report::Channel::new()?;
+        let start = Instant::now();
+        let mut command = Command::new(&program);
+        command.args(&self.program[1..]);
+        self.tell(&mut command, &library, &figures.path())?;
+        let status = child::run(&mut command, |time| {
+            if self.progress {
+                progress(&figures, time);
+            }
+        })?;
+        let end =
+            End { program: self.program[0].clone(), status, time: start.elapsed(), resident: self.resident };
+        match figures.read() {
+            Some(Figures::Failed) => return Ok(ExitCode::FAILURE),
+            Some(Figures::All(figures)) => {
+                // That nobody reads it is no error.
+                let _ = write!(std::io::stderr(), "{}", Table { end: &end, figures: &figures });
+                if let Some(mut file) = json {
+                    file.write_all(report::json(&end, &figures).as_bytes())?;
+                }
+            }
+            None => {
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "note: nothing was paged: the program did not load the library"
+                );
+            }
+        }
+        Ok(child::pass_on(status))
+    }
+
+    /// Tells the library by the environment what to do.
+    fn tell(&self, command: &mut Command, library: &Path, report: &OsStr) -> Result<(), Box<dyn Error>> {
+        let swap_size = self.swap_size.map_or((TIMES * self.resident.0).max(SWAP_LEAST), |size| size.0);
+        let mut paths = Vec::new();
+        for path in &self.swap {
+            paths.push(std::path::absolute(path)?);
+        }
+        command.env("MACH_PRELOAD_PARENT", std::process::id().to_string());
+        command.env("MACH_PRELOAD_RESIDENT", self.resident.0.to_string());
+        command.env("MACH_PRELOAD_SWAP", env::join_paths(paths)?);
+        command.env("MACH_PRELOAD_SWAP_SIZE", swap_size.to_string());
+        command.env("MACH_PRELOAD_REPORT", report);
+        command.env_remove("MACH_PRELOAD_COMPRESS");
+        #[cfg(feature = "compression")]
+        if let Some(codec) = self.compress {
+            command.env("MACH_PRELOAD_COMPRESS", codec.name());
+        }
+        let mut preload = library.as_os_str().to_owned();
+        if let Some(others) = env::var_os("LD_PRELOAD").filter(|others| !others.is_empty()) {
+            preload.push(":");
+            preload.push(others);
+        }
+        command.env("LD_PRELOAD", preload);
+        Ok(())
+    }
+
+    /// Where the library is: where it was said; where cargo makes it, for this command or for its tests; or
+    /// where an installation has it.
+    fn library(&self) -> Result<PathBuf, String> {
+        let places = match &self.library {
+            Some(path) => vec![std::path::absolute(path).unwrap_or_else(|_| path.clone())],
+            None => {
+                let command =
+                    env::current_exe().map_err(|error| format!("where this command is: {error}"))?;
+                let folder = command.parent().unwrap_or(Path::new("/"));
+                ["deps", ".", "../lib"].map(|place| folder.join(place).join(LIBRARY)).into()
+            }
+        };
+        let found = places.iter().find(|path| path.is_file());
+        let found = found.ok_or_else(|| {
+            format!(
+                "{} is not there: `cargo build --release -p mach-preload` makes it; put it beside this command, or name it with --library",
+                places.last().map_or(LIBRARY.into(), |path| path.display().to_string())
+            )
+        })?;
+        // The dynamic linker takes these for the end of a name.
+        match found.as_os_str().as_encoded_bytes().iter().any(|byte| [b' ', b':'].contains(byte)) {
+            true => Err(format!("{}: a path with a space or a colon cannot be preloaded", found.display())),
+            false => Ok(found.clone()),
+        }
+    }
+}
+
+/// How a program has ended.
+struct End {
+    program: OsString,
+    status: ExitStatus,
+    time: Duration,
+    resident: Bytes,
+}
+
+impl End {
+    /// As a person would say it.
+    fn how(&self) -> String {
+        match (self.status.code(), self.status.signal()) {
+            (Some(code), _) => format!("exit code {code}"),
+            (None, Some(signal)) => format!("ended by signal {signal}"),
+            (None, None) => "ended".to_owned(),
+        }
+    }
+}
+
+/// A line that says what has been done so far.
+fn progress(figures: &report::Channel, time: Duration) {
+    if let Some(Figures::All(figures)) = figures.read() {
+        let _ = writeln!(std::io::stderr(), "{:5.0} s: {figures}", time.as_secs_f64());
+    }
+}

@@ -1,0 +1,253 @@
+//! The command `mach-pager run`, as a user runs it. Where userfaultfd is not permitted, the tests say what to
+//! grant and are skipped; CI may have it.
+#![cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
+
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+
+/// The least that may be resident; the tests' programs use several times as much.
+const LEAST: &str = "256K";
+
+/// What the command prints where a user may not have userfaultfd.
+const NOT_PERMITTED: &str = "userfaultfd is not permitted";
+
+fn mach_pager() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mach-pager"));
+    command.stdin(Stdio::null());
+    command
+}
+
+/// Runs a program with these options of the command.
+fn run(options: &[&str], program: &[&str]) -> Output {
+    mach_pager().arg("run").args(options).arg("--").args(program).output().unwrap()
+}
+
+fn error(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// True if programs can be paged here.
+fn is_permitted() -> bool {
+    static PERMITTED: OnceLock<bool> = OnceLock::new();
+    *PERMITTED.get_or_init(|| {
+        let output = run(&["--resident", LEAST], &["true"]);
+        let error = error(&output);
+        let is_refused = error.contains(NOT_PERMITTED) || error.contains("Linux 6.8");
+        if is_refused && std::env::var_os("CI").is_none() {
+            eprintln!("skipped: {error}");
+            return false;
+        }
+        assert!(output.status.success(), "{error}");
+        true
+    })
+}
+
+/// The figure after this word in the table.
+fn figure(table: &str, word: &str) -> u64 {
+    let (_, after) = table.split_once(&format!("  {word} ")).unwrap_or_else(|| panic!("{word}: {table}"));
+    after.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+fn folder() -> &'static Path {
+    Path::new(env!("CARGO_TARGET_TMPDIR"))
+}
+
+/// A program of C that is compiled once, by its name in `tests/run`; `None` if there is no compiler, which CI
+/// has.
+fn compiled(name: &str, options: &[&str]) -> Option<PathBuf> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/run").join(name).with_extension("c");
+    let program = tempfile::Builder::new().prefix(name).tempdir_in(folder()).unwrap().keep().join(name);
+    let mut compiler = Command::new("gcc");
+    compiler.args(["-O1", "-Wall", "-Wextra", "-Werror", "-pthread"]).args(options);
+    let output = match compiler.arg("-o").arg(&program).arg(source).output() {
+        Err(why) if std::env::var_os("CI").is_none() => {
+            eprintln!("skipped: gcc: {why}");
+            return None;
+        }
+        output => output.unwrap(),
+    };
+    assert!(output.status.success(), "{}", error(&output));
+    Some(program)
+}
+
+/// Runs a part of the program that uses memory in every way.
+fn family(part: &str, options: &[&str]) {
+    let Some(program) = compiled("family", &[]).filter(|_| is_permitted()) else { return };
+    let output = run(&[&["--resident", LEAST], options].concat(), &[program.to_str().unwrap(), part]);
+    let table = error(&output);
+    assert_eq!(output.status.code(), Some(0), "{table}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "every byte is right\n");
+    assert_eq!(figure(&table, "lost"), 0, "{table}");
+    fs::remove_dir_all(program.parent().unwrap()).unwrap();
+}
+
+#[test]
+fn every_function_of_malloc_with_threads() {
+    family("allocate", &[]);
+}
+
+#[test]
+fn memory_that_is_mapped_with_threads() {
+    family("map", &[]);
+}
+
+#[test]
+fn memory_that_is_mapped_with_threads_and_compressed() {
+    family("map", &["--compress"]);
+}
+
+#[test]
+fn what_a_program_protects_it_feels() {
+    family("protect", &[]);
+}
+
+#[test]
+fn system_calls_and_signals_in_memory_that_is_not_there() {
+    family("system", &[]);
+}
+
+#[test]
+fn programs_are_started() {
+    family("start", &[]);
+}
+
+#[test]
+fn a_program_that_becomes_another_is_paged_still() {
+    family("exec", &[]);
+}
+
+#[test]
+fn gnu_sort_at_four_times_what_may_be_resident() {
+    if !is_permitted() {
+        return;
+    }
+    // A quarter of a megabyte of text and as much for its lines, and what their comparison takes.
+    let mut words = String::new();
+    for number in 0..9_000_u64 {
+        writeln!(words, "{} and a line with the number {number}", number * 7919 % 9_001).unwrap();
+    }
+    let file = tempfile::Builder::new().prefix("words").tempfile_in(folder()).unwrap();
+    fs::write(&file, words).unwrap();
+    let path = file.path().to_str().unwrap();
+    let report = file.path().with_extension("json");
+    let arguments = ["sort", "-n", "--parallel=1", "-S", "16M", path];
+    let plain = Command::new(arguments[0]).args(&arguments[1..]).output().unwrap();
+    let paged = run(&["--resident", LEAST, "--progress", "--report", report.to_str().unwrap()], &arguments);
+    let table = error(&paged);
+    assert_eq!(paged.status.code(), Some(0), "{table}");
+    assert!(paged.stdout == plain.stdout, "{table}");
+    assert!(figure(&table, "pages in") > 200, "{table}");
+    // The report says what the table says.
+    let json = fs::read_to_string(&report).unwrap();
+    for (name, word) in [("faults", "faults"), ("pages_in", "pages in"), ("pages_out", "pages out")] {
+        assert!(json.contains(&format!("\"{name}\": {}", figure(&table, word))), "{json}{table}");
+    }
+    assert!(json.contains("\"program\": \"sort\",\n  \"exit_code\": 0,\n  \"signal\": null,"), "{json}");
+    let (_, peak) = json.split_once("\"peak_resident\": ").unwrap();
+    assert!(peak.split(',').next().unwrap().parse::<u64>().unwrap() <= 256 << 10, "{json}");
+    fs::remove_file(report).unwrap();
+}
+
+#[test]
+fn the_end_of_the_program_is_the_end_of_the_command() {
+    if !is_permitted() {
+        return;
+    }
+    for (script, code, signal) in
+        [("exit 7", Some(7), None), ("kill -TERM $$", None, Some(15)), ("kill -SEGV $$", None, Some(11))]
+    {
+        let output = run(&[], &["sh", "-c", script]);
+        let table = error(&output);
+        assert_eq!((output.status.code(), output.status.signal()), (code, signal), "{script}: {table}");
+        assert!(table.contains("  faults  "), "{table}");
+    }
+    let Some(program) = compiled("family", &[]) else { return };
+    for (part, code, signal) in [("abort", None, Some(6)), ("quick", Some(42), None)] {
+        let output = run(&[], &[program.to_str().unwrap(), part]);
+        assert_eq!((output.status.code(), output.status.signal()), (code, signal), "{}", error(&output));
+    }
+    fs::remove_dir_all(program.parent().unwrap()).unwrap();
+}
+
+/// A program that pages itself has what it prints for itself.
+#[test]
+fn output_and_input_are_the_programs() {
+    if !is_permitted() {
+        return;
+    }
+    let mut command = mach_pager();
+    let command = command.args(["run", "cat"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"a word").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.stdout.as_slice(), output.status.code()), (&b"a word"[..], Some(0)));
+}
+
+#[test]
+fn what_cannot_be_paged_is_refused_before_it_runs() {
+    let folder = tempfile::tempdir_in(folder()).unwrap();
+    let in_folder = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (text, marker, small) = (in_folder("text"), in_folder("marker"), in_folder("small"));
+    fs::write(&text, "no swap").unwrap();
+    assert!(mach_pager().args(["format", &small, "--size", "1M"]).output().unwrap().status.success());
+    let touch = ["touch", marker.as_str()];
+    let privileged = in_folder("privileged");
+    fs::copy("/bin/true", &privileged).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o4755);
+    fs::set_permissions(&privileged, mode).unwrap();
+    let mut cases: Vec<(Vec<&str>, Vec<&str>, i32, &str)> = vec![
+        (
+            vec!["--resident", "100K"],
+            touch.into(),
+            2,
+            "--resident: 100.0 KiB are too little, take 256.0 KiB at least",
+        ),
+        (vec!["--swap", &small, "--swap-size", "1G"], touch.into(), 2, "cannot be used with"),
+        (vec![], vec![], 2, "PROGRAM"),
+        (vec!["--library", "/nowhere/lib.so"], touch.into(), 1, "/nowhere/lib.so is not there: `cargo build"),
+        (vec!["--report", "/nowhere/report"], touch.into(), 1, "/nowhere/report cannot be written: "),
+        (vec![], vec!["no-program-of-this-name"], 1, "there is no program no-program-of-this-name in PATH"),
+        (vec![], vec![&text], 1, "this is no program"),
+        (vec![], vec![&privileged], 1, "a program that has privileges of its own takes no library"),
+    ];
+    if is_permitted() {
+        cases.extend([
+            (vec!["--swap", text.as_str()], touch.into(), 1, "cannot be used for swapping: "),
+            (vec!["--swap", &marker], touch.into(), 1, "does not exist; `mach-pager format"),
+            (vec!["--swap", &small, "--swap", &small], touch.into(), 1, "in use"),
+        ]);
+    }
+    let static_program = compiled("family", &["-static"]);
+    let static_program = static_program.as_ref().map(|path| path.to_str().unwrap());
+    cases.extend(static_program.map(|path| (vec![], vec![path], 1, "a static program takes no library")));
+    for (options, program, code, says) in &cases {
+        let output = run(options, program);
+        let error = error(&output);
+        assert_eq!(output.status.code(), Some(*code), "{options:?} {program:?}: {error}");
+        assert!(error.contains(says), "{options:?} {program:?}: {error}");
+        assert_eq!(error.matches("error: ").count(), 1, "{error}");
+        assert!(!Path::new(&marker).exists(), "nothing of the program has run");
+    }
+}
+
+/// Where the swap space is too small, the pages that have no room are lost, and no others.
+#[test]
+fn swap_space_that_is_too_small_costs_the_pages_that_have_no_room() {
+    let Some(program) = compiled("failing", &[]).filter(|_| is_permitted()) else { return };
+    let swap = program.with_file_name("swap");
+    let swap = swap.to_str().unwrap();
+    assert!(mach_pager().args(["format", swap, "--size", "1M"]).output().unwrap().status.success());
+    let output = run(&["--resident", LEAST, "--swap", swap], &[program.to_str().unwrap()]);
+    let table = error(&output);
+    assert_eq!(output.status.code(), Some(0), "{table}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let numbers: Vec<u64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    let [right, lost] = numbers[..] else { panic!("{text}") };
+    // 254 pages have room in the swap space; those that are resident need none.
+    assert!(lost > 0 && right >= 254 && right + lost == 600, "{text}{table}");
+    fs::remove_dir_all(program.parent().unwrap()).unwrap();
+}

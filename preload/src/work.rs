@@ -1,0 +1,67 @@
+//! What the program's threads have done by a thread of this library.
+//!
+//! No thread of the program is ever at work in the kernel's half or in the pager. It could be at work on a
+//! stack, with thread-local variables, or in a signal's handler whose memory is paged, and would wait for a
+//! page with a lock held that the thread which brings the page is waiting for.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::{Acquire, Release};
+
+use rustix::thread::futex;
+
+use crate::lock::Mutex;
+use crate::thread;
+
+struct Job {
+    work: Box<dyn FnOnce() + Send>,
+    is_done: Arc<AtomicU32>,
+}
+
+static JOBS: Mutex<VecDeque<Job>> = Mutex::new(VecDeque::new());
+
+/// Changes with each job.
+static MADE: AtomicU32 = AtomicU32::new(0);
+
+/// Starts the thread.
+pub(crate) fn start() -> std::io::Result<()> {
+    let thread = std::thread::Builder::new().name("mach work".to_owned());
+    thread.spawn(|| {
+        loop {
+            let made = MADE.load(Acquire);
+            let job = JOBS.lock().pop_front();
+            match job {
+                Some(Job { work, is_done }) => {
+                    work();
+                    is_done.store(1, Release);
+                    let _ = futex::wake(&is_done, futex::Flags::PRIVATE, 1);
+                }
+                None => drop(futex::wait(&MADE, futex::Flags::PRIVATE, made, None)),
+            }
+        }
+    })?;
+    Ok(())
+}
+
+/// Does something in a thread of this library, and waits until it is done.
+pub(crate) fn done<R: Send>(what: impl FnOnce() -> R + Send) -> Option<R> {
+    if !thread::is_of_program() {
+        return Some(what());
+    }
+    let mut result = None;
+    let into = &mut result;
+    let work: Box<dyn FnOnce() + Send + '_> = Box::new(move || *into = Some(what()));
+    // SAFETY: only the lifetime changes. What the job refers to lives until this returns, and that is when the
+    // job is done.
+    let work = unsafe { mem::transmute::<Box<dyn FnOnce() + Send + '_>, Box<dyn FnOnce() + Send>>(work) };
+    let is_done = Arc::new(AtomicU32::new(0));
+    JOBS.lock().push_back(Job { work, is_done: is_done.clone() });
+    MADE.fetch_add(1, Release);
+    let _ = futex::wake(&MADE, futex::Flags::PRIVATE, 1);
+    while is_done.load(Acquire) == 0 {
+        let _ = futex::wait(&is_done, futex::Flags::PRIVATE, 0, None);
+    }
+    result
+}
