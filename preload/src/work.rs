@@ -53,8 +53,8 @@ pub(crate) fn done<R: Send>(what: impl FnOnce() -> R + Send) -> Option<R> {
     let mut result = None;
     let into = &mut result;
     let work: Box<dyn FnOnce() + Send + '_> = Box::new(move || *into = Some(what()));
-    // SAFETY: only the lifetime changes. What the job refers to lives until this returns, and that is when the
-    // job is done.
+    // SAFETY: only the lifetime changes. What the job refers to lives until this returns, and that is when
+    // the job is done.
     let work = unsafe { mem::transmute::<Box<dyn FnOnce() + Send + '_>, Box<dyn FnOnce() + Send>>(work) };
     let is_done = Arc::new(AtomicU32::new(0));
     JOBS.lock().push_back(Job { work, is_done: is_done.clone() });

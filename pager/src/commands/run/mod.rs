@@ -33,13 +33,13 @@ const LIBRARY: &str = "libmach_preload.so";
 
 /// Run a program in memory that is larger than what may be resident
 ///
-/// A library is loaded into the program: it is its malloc, and takes its place in front of mmap. What they give
-/// is paged. Statics, stacks, files and shared memory are not, nor is what programs map by raw system calls;
-/// programs that this program starts are not paged either. A child that is forked and does not call exec loses
-/// the memory that is paged, and ends with SIGSEGV when it touches it.
+/// A library is loaded into the program: it is its malloc, and takes its place in front of mmap. What they
+/// give is paged. Statics, stacks, files and shared memory are not, nor is what programs map by raw system
+/// calls; programs that this program starts are not paged either. A child that is forked and does not call
+/// exec loses the memory that is paged, and ends with SIGSEGV when it touches it.
 ///
-/// When the program ends, a table on the standard error says what was done; the exit code, or the signal, is the
-/// program's.
+/// When the program ends, a table on the standard error says what was done; the exit code, or the signal, is
+/// the program's.
 #[derive(Args)]
 pub(crate) struct Run {
     /// How much of the program's memory may be resident
