@@ -1,5 +1,5 @@
-//! What is written by a program in this package is what that program writes now: the bindings, the features,
-//! and the list of definitions.
+//! The generated parts of this package (the bindings, the features in `Cargo.toml` and the list of
+//! definitions) are what the generator writes now.
 //!
 //! `BLESS=1 cargo test -p mach-defs --test generated` writes all of it again.
 

@@ -1,4 +1,5 @@
-//! Exceptions of threads: without a report the kernel ends the task, or stops the thread, and says nothing.
+//! Exceptions of threads: without a report of its own a program learns nothing of them, since the kernel
+//! ends the task, or stops the thread, and prints no message.
 //!
 //! A task can [report] its own, as long as that thread of it still works. Those of other tasks come to a port
 //! that was given to them with [`send_to`], where [`Report`] serves them.

@@ -1,5 +1,5 @@
-//! What a program does that it must not: signals of Linux become the messages that XNU sends, and the thread
-//! waits for the answer.
+//! The exceptions of a program: signals of Linux become the messages that XNU sends, and the thread waits
+//! for the answer.
 
 use std::mem::MaybeUninit;
 

@@ -1,4 +1,4 @@
-//! What the loader wants to know of a Mach-O file. It is data of others: whatever is wrong with it is an
+//! What the loader has to know of a Mach-O file. The file is not trusted: whatever is wrong with it is an
 //! error that says what was found.
 
 use object::LittleEndian as Le;

@@ -1,8 +1,10 @@
-//! The command line of the C `mig`, so that a build system whose variable `MIG` names that can name this.
+//! The command line of the C `mig`, so that this command can take its place in a build system, as the value of
+//! the variable `MIG`.
 //!
 //!     mig -I include -D SEQNOS -user /dev/null -server clock.rs -sheader clock_S.h clock.defs
 //!
-//! Headers are written for C, stubs in Rust, to files named `.rs`. What is asked for beside these is told.
+//! Headers are written for C, stubs in Rust, to files named `.rs`. A file of any other kind is
+//! not written, and the command says so.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};

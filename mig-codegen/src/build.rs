@@ -1,4 +1,4 @@
-//! The verbs that write files.
+//! The methods of [`Config`] that write files, most of them for build scripts.
 
 use std::collections::BTreeMap;
 use std::env;

@@ -1,4 +1,5 @@
-//! What is right and probably not meant: warnings of `mig check`, which a comment can allow.
+//! Warnings of `mig check` about declarations that are valid and probably not meant. A comment can allow
+//! each of them.
 //!
 //! The comment stands directly before the statement, in a line of its own: `/* mig: allow(unused-type) */`.
 

@@ -1,4 +1,4 @@
-//! Bytes as people have them: as they are, or as one of the usual dumps.
+//! Finds the bytes of messages in a file: raw, or in one of the usual forms of a dump.
 
 use std::io::{self, BufRead, Read as _};
 

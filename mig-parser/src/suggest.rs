@@ -1,4 +1,4 @@
-//! "Did you mean".
+//! Finds the known word that is nearest to an unknown one, for the hint "did you mean …?".
 
 /// No longer name is compared: comparing takes time, and of long names few are mistyped.
 const LONGEST: usize = 64;

@@ -1,6 +1,6 @@
-//! No lock of the pager is held while memory is asked for, or the kernel is called: on a machine without
-//! memory the thread that does so waits, with it whoever wants the lock, and that may be what makes memory
-//! free. This is true of all threads, not only of those that allocate nothing.
+//! No lock of the pager is held while memory is asked for, or the kernel is called. On a machine without
+//! memory the thread that does so waits, and so would every thread that wants the lock, among them those
+//! that make memory free. The rule is for all threads, not only for those that allocate nothing.
 #![cfg(feature = "std")]
 
 mod world;

@@ -1,6 +1,8 @@
-//! All that generated code names, which therefore does not depend on how its crate or the root of this one is
-//! arranged. Nothing else names it: what users see of generated code, in signatures and in errors, is in the
-//! root of the package, too, and that is its public path.
+//! Everything that generated code names, in one module, so that generated code does not depend on how the
+//! crate that it is in or the root of this crate is arranged.
+//!
+//! Only generated code uses these paths. The types that users see in its signatures and errors are also in
+//! the root of the package, which is their public path; `Vec`, `CString` and `CStr` are the standard ones.
 
 pub use alloc::ffi::CString;
 pub use alloc::vec::Vec;

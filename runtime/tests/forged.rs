@@ -1,6 +1,6 @@
-//! What safe code cannot do: make a message, or anything that ends one, take numbers for rights or addresses.
-//! Each way that once did, or might, with the census of the task around it. What does not even compile is in
-//! `tests/tests/ownership`.
+//! Safe code cannot make a message, or anything that releases one, take numbers for rights or addresses.
+//! There is a test for each way in which it once could, or might, with the census of the task around it.
+//! Attempts that do not even compile are in `tests/tests/ownership`.
 #![forbid(unsafe_code)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,4 +1,5 @@
-//! What a failed send leaves: released if it is this task's still, and let be if the kernel has destroyed it.
+//! What a failed send leaves is released if it still belongs to this task, and is left alone if the kernel
+//! has destroyed it.
 
 mod families;
 mod fixture;

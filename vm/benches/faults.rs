@@ -2,7 +2,7 @@
 //! and system, so that other programs on the machine count little. The pager keeps pages in memory, a
 //! sixteenth may be resident, and half of them have content that is one word over and over.
 //!
-//! `cargo bench -p mach-vm`; a number in a test run is not looked at.
+//! `cargo bench -p mach-vm`; the numbers of a test run are not checked.
 
 #[cfg(target_os = "linux")]
 fn main() {

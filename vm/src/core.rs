@@ -1,11 +1,11 @@
-//! The kernel's half: what it knows, and who does what with it.
+//! The kernel's half: what it knows, and which thread does what with it.
 //!
-//! One thread takes faults (`faults`), another what managers say (`managers`); `evict` takes pages away for
-//! both, and `objects` makes and ends objects. All of them decide by [`Pages`] under one lock, and do what it
-//! says without: no message is sent, and no page moved, with the lock held. Neither ever waits for a manager,
-//! except that the default manager may serve its messages in the thread that sends them.
-//! What cannot be done at once is tried again a moment later, by waking the thread that wants it, which
-//! faults again.
+//! One thread takes faults (`faults`), another takes what managers say (`managers`); `evict` takes pages away
+//! for both, and `objects` makes and ends objects. All of them decide by [`Pages`] under one lock and act
+//! after they have released it: no message is sent, and no page moved, with the lock held. Neither thread
+//! ever waits for a manager, except that the default manager may serve its messages in the thread that sends
+//! them. What cannot be done at once is tried again a moment later: the thread that wants the page is woken,
+//! and faults again.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::{Deref, DerefMut};

@@ -1,8 +1,9 @@
 //! Pages that have to go.
 //!
-//! A page is moved to memory that nobody else knows, in one step for whoever writes to it at that moment;
-//! what is done with it then does not race with anybody. It stays there for a while, and comes back without a
-//! message if it is touched. Then, if its content is not what its manager has, it is returned.
+//! A page is first moved to memory that no other thread knows, in one step as seen by a thread that writes
+//! to it at that moment, so that what is done with it afterwards cannot race. It stays there for a while, and
+//! comes back without a message if it is touched. Then, if its content is not what its manager has, it is
+//! returned.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;

@@ -1,4 +1,5 @@
-//! What runs on macOS, without a Mac: checked, linked, and run by `machrun` as far as this machine can.
+//! The checks of what runs on macOS, without a Mac: it is type-checked, linked, and run by `machrun` as far
+//! as this machine can.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,4 +1,5 @@
-//! The workflows of GitHub: nothing here can run them, so they are at least what a workflow may be.
+//! Checks the workflows of GitHub: nothing here can run them, so it is at least checked that they have the
+//! form of workflows.
 
 use crate::command::{program, root, run};
 use crate::pip;

@@ -2,8 +2,8 @@
 //! checksum, so that a program which is killed leaves either the page before or the one after, and never a
 //! part of both. The last record of a page counts.
 //!
-//! A page is as the program left it when it had to go, which may be in the middle of what it was doing:
-//! whoever needs more than a page to change at once writes a journal in the array.
+//! A page is stored as the program left it when the page had to go, which may be in the middle of a change:
+//! a program that needs more than one page to change at once keeps a journal in the array.
 #![cfg(target_os = "linux")]
 
 use std::fs::{self, File, OpenOptions};

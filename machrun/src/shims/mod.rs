@@ -1,5 +1,6 @@
-//! What programs call of Apple's system library: glibc's function of the same name where both are alike, else
-//! one of ours, and for what there is neither a function that says its name and ends the program.
+//! What programs call of Apple's system library: glibc's function of the same name where both are alike, and
+//! one of ours where they differ. Where there is neither, the program gets a function that prints the name of
+//! what it has called, and ends it.
 
 mod dispatch;
 mod processes;

@@ -1,4 +1,4 @@
-//! Two tables of one interface, and what is different for those who use it.
+//! Compares two tables of one interface, and says what changes for the programs that use it.
 
 use mig_codegen::model::{Arg, Indirect, Interface, Routine, SlotRole};
 use mig_codegen::table::{AbiTable, CheckTable, MessageTable, RoutineTable, SlotTable};

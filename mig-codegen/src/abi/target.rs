@@ -1,7 +1,7 @@
 //! What the C compiler of a target says about it: a file of `#define`s for each, as `cc -E -dM` prints them.
 //!
-//! A file of definitions may ask for any of them, and one that is missing lays messages out wrong without a
-//! word. So a test compares them with those that gcc and clang print.
+//! A file of definitions may ask for any of them, and where one is missing, messages are laid out wrong
+//! without an error. A test therefore compares them with those that gcc and clang print.
 
 /// The machine and the system that a C compiler compiles for.
 #[derive(Debug, PartialEq, Eq)]

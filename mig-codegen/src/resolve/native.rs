@@ -1,4 +1,4 @@
-//! Apple's native types: words of C, of which a message has the bytes.
+//! Apple's native types, which are named as in C and travel as the bytes that C gives them.
 
 use mig_parser::ast::{Ident, Native};
 use mig_parser::diagnostics::{Diagnostic, Diagnostics};

@@ -124,10 +124,10 @@ impl<'a> Generator<'a> {
     fn runtime(&self) -> TokenStream {
         let rt = &self.rt;
         let runtime = names::ident(self.runtime_crate);
-        let doc = doc(&format!(
-            "What signatures name with `{rt}::` is in the root of `{}`, too.",
-            self.runtime_crate
-        ));
+        let doc = docs(&[
+            format!("What signatures name with `{rt}::` is public in the root of `{}`,", self.runtime_crate),
+            "but for `Vec`, `CString` and `CStr`, which are those of the standard library.".to_owned(),
+        ]);
         quote!(#doc use ::#runtime::codegen as #rt;)
     }
 

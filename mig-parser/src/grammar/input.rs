@@ -169,6 +169,26 @@ pub(super) fn keyword<'a>(keyword: Keyword) -> impl Fn(Tokens<'a>) -> Parsed<'a,
     }
 }
 
+/// Any number of the same. nom's `many0` allocates before it knows whether there is one, and most types and
+/// arguments have no option.
+pub(super) fn any<'a, T>(
+    parser: impl Fn(Tokens<'a>) -> Parsed<'a, T>,
+) -> impl Fn(Tokens<'a>) -> Parsed<'a, Vec<T>> {
+    move |mut input| {
+        let mut found = Vec::new();
+        loop {
+            match parser(input) {
+                Ok((rest, one)) => {
+                    input = rest;
+                    found.push(one);
+                }
+                Err(Err::Error(_)) => return Ok((input, found)),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
 /// A name: no word that is a keyword in every dialect.
 pub(super) fn ident(input: Tokens<'_>) -> Parsed<'_, Ident> {
     let token = input.peek();

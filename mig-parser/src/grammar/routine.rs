@@ -1,12 +1,12 @@
 //! Routines and their arguments.
 
 use nom::combinator::opt;
-use nom::multi::{many0, separated_list1};
+use nom::multi::separated_list1;
 use nom::sequence::{delimited, preceded};
 use nom::{Parser as _, branch::alt};
 
 use super::expected::Expected;
-use super::input::{Parsed, Tokens, ident, punct};
+use super::input::{Parsed, Tokens, any, ident, punct};
 use super::types::{declaration, native};
 use crate::ast::{Argument, ArgumentType, Direction, Flag, FlagKind, Routine, RoutineKind, StatementKind};
 use crate::keyword::Keyword;
@@ -136,7 +136,7 @@ fn of_word(word: Keyword) -> Option<Direction> {
 
 /// `, flag`, any number of them
 pub(super) fn flags(input: Tokens<'_>) -> Parsed<'_, Vec<Flag>> {
-    many0(preceded(punct(Punct::Comma), flag)).parse(input)
+    any(|input| preceded(punct(Punct::Comma), flag).parse(input))(input)
 }
 
 fn flag(input: Tokens<'_>) -> Parsed<'_, Flag> {

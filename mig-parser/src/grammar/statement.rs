@@ -2,12 +2,11 @@
 
 use nom::Parser as _;
 use nom::combinator::opt;
-use nom::multi::many0;
 use nom::sequence::preceded;
 
 use super::expected::{Class, Expected};
 use super::expression::number;
-use super::input::{Parsed, Tokens, ident, punct};
+use super::input::{Parsed, Tokens, any, ident, punct};
 use super::{routine, types};
 use crate::ast::{Import, ImportKind, RoutineKind, StatementKind, Subsystem, SubsystemModifier, Text};
 use crate::keyword::Keyword;
@@ -87,7 +86,7 @@ pub(super) fn kind(input: Tokens<'_>) -> Parsed<'_, StatementKind> {
 }
 
 fn subsystem(input: Tokens<'_>) -> Parsed<'_, Subsystem> {
-    (many0(modifier), ident, number)
+    (any(modifier), ident, number)
         .map(|(modifiers, name, base)| Subsystem { modifiers, name, base })
         .parse(input)
 }

@@ -1,13 +1,13 @@
 //! Types.
 
 use nom::combinator::opt;
-use nom::multi::{many0, many1};
+use nom::multi::many1;
 use nom::sequence::{delimited, preceded, separated_pair, terminated};
 use nom::{Parser as _, branch::alt};
 
 use super::expected::{Class, Expected};
 use super::expression::{expression, number};
-use super::input::{Parsed, Tokens, ident, keyword, punct};
+use super::input::{Parsed, Tokens, any, ident, keyword, punct};
 use super::routine::flags;
 use super::statement::colon_name;
 use crate::ast::{
@@ -45,7 +45,7 @@ pub(super) fn declaration(input: Tokens<'_>) -> Parsed<'_, TypeDecl> {
 
 /// A type with its options.
 pub(super) fn spec(input: Tokens<'_>) -> Parsed<'_, TypeSpec> {
-    let (rest, (kind, options)) = (kind, many0(option)).parse(input)?;
+    let (rest, (kind, options)) = (kind, any(option)).parse(input)?;
     Ok((rest, TypeSpec { kind, options, span: input.span_to(&rest) }))
 }
 

@@ -2,8 +2,8 @@
 //! order of what their threads do.
 //!
 //! There are no threads: whenever the pager is about to take a lock and holds none, the input may have
-//! anything else happen first, as if the thread had been stopped there. So an input is a program, what it
-//! finds it finds again, and it shrinks.
+//! anything else happen first, as if the thread had been stopped there. So an input is a
+//! program: it fails again in the same way, and it can be shrunk.
 
 // Each program that has this module uses a part of it.
 #![allow(dead_code, unreachable_pub)]

@@ -1,4 +1,4 @@
-//! What a server loop knows of an interface.
+//! A subsystem: what a server loop has to know of an interface.
 
 use core::ops::Range;
 

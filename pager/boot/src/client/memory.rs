@@ -1,4 +1,4 @@
-//! Memory whose every word says where it is.
+//! Memory in which each word has its own address as its content, so that a misplaced page is noticed.
 
 use core::mem::ManuallyDrop;
 use core::ops::Deref;

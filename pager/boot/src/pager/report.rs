@@ -1,4 +1,4 @@
-//! What happened, as a table on the console, and whether it adds up.
+//! The table of statistics on the console, and whether its numbers add up.
 
 use alloc::vec::Vec;
 use core::fmt::Debug;

@@ -1,4 +1,4 @@
-//! What a task has, for tests and for people.
+//! The census of a task: how many rights, names and regions it has, for tests and for people.
 
 use core::sync::atomic::Ordering;
 
