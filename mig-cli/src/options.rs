@@ -236,6 +236,12 @@ impl Source {
     }
 }
 
+/// The same with macros of the form NAME or NAME=VALUE besides.
+pub(crate) fn with_macros(config: Config, macros: &[String]) -> Config {
+    let pairs = macros.iter().map(|one| one.split_once('=').unwrap_or((one, "1")));
+    pairs.fold(config, |config, (name, value)| config.define(name, value))
+}
+
 /// Whether both paths lead to one file.
 pub(crate) fn is_same(a: &Path, b: &Path) -> bool {
     matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)

@@ -80,6 +80,14 @@ pub const SIZE_IN_C: &str = "MIG0336";
 pub const UNUSED_TYPE: &str = "MIG0401";
 /// A request with the id of a reply (a warning of `mig check`).
 pub const REPLY_ID: &str = "MIG0402";
+/// A request that brings as much as its sender likes (a warning of `mig check --pedantic`).
+pub const UNBOUNDED: &str = "MIG0403";
+/// What the C compiler makes a wrong stub of (a warning of `mig check`).
+pub const C_COMPILER: &str = "MIG0404";
+/// A routine in the place of one that was deleted (a warning of `mig check --against`).
+pub const NO_SKIP: &str = "MIG0405";
+/// A type that is translated with some macros only (a warning of `mig check --beside`).
+pub const LOST_TRANSLATION: &str = "MIG0406";
 /// Correct, but not generated yet.
 pub const NOT_GENERATED: &str = "MIG0390";
 

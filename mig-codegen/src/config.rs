@@ -17,6 +17,7 @@ use crate::error::{Error, Report};
 use crate::model::Interface;
 use crate::rust::{self, Side};
 use crate::shipped::{self, WithShipped};
+use crate::table::AbiTable;
 use crate::{IncludePath, codes};
 
 /// How to compile interface definitions: the same for build scripts, the macro and the command.
@@ -46,6 +47,7 @@ pub struct Config {
     kernel_objects: bool,
     mach_defs: bool,
     lints: bool,
+    pedantic: bool,
     error_limit: usize,
     pub(crate) name: Option<String>,
     pub(crate) check: bool,
@@ -133,6 +135,19 @@ impl Analysis {
         self.interface.as_ref().ok_or_else(|| self.nothing())
     }
 
+    /// Warns of a routine that has the place of one which an older version of the interface had.
+    pub fn lint_deleted(&mut self, old: &AbiTable) {
+        if let Some(interface) = &self.interface {
+            crate::lints::deleted(&self.ast, interface, old, &mut self.report.diagnostics);
+        }
+    }
+
+    /// Warns of types that are translated in one only of two readings of a file: this one, and another one,
+    /// with these macros besides.
+    pub fn lint_translations(&mut self, other: &Analysis, macros: &str) {
+        crate::lints::lost_translations(&self.ast, &other.ast, macros, &mut self.report.diagnostics);
+    }
+
     /// Why there is no interface.
     fn nothing(&self) -> Error {
         let mut report = self.report.clone();
@@ -185,6 +200,7 @@ impl Config {
             kernel_objects: false,
             mach_defs: true,
             lints: false,
+            pedantic: false,
             error_limit: ERROR_LIMIT,
             name: None,
             check: false,
@@ -340,6 +356,14 @@ impl Config {
         self
     }
 
+    /// Whether [`lints`](Self::lints) also warn of what is common among Mach's own interfaces: arguments
+    /// without a limit.
+    #[must_use]
+    pub fn pedantic(mut self, pedantic: bool) -> Self {
+        self.pedantic = pedantic;
+        self
+    }
+
     /// Shows this many errors at most; the last line says how many there are. 20 without it.
     #[must_use]
     pub fn error_limit(mut self, most: usize) -> Self {
@@ -417,6 +441,9 @@ impl Config {
         let interface = interface.filter(|_| !diagnostics.has_errors());
         if let Some(interface) = interface.as_ref().filter(|_| self.lints) {
             crate::lints::lint(&ast, &sources, interface, &mut diagnostics);
+            if self.pedantic {
+                crate::lints::unbounded(&ast, interface, &mut diagnostics);
+            }
         }
         let interface = interface.map(|interface| interface.with_prefix(&self.prefix));
         files.retain(|file| !shipped::is_one(file));

@@ -294,6 +294,43 @@ pub const ALL: &[Explanation] = &[
          `/* mig: allow(reply-id) */`, directly before the routine. The first such routine is shown.",
     ),
     of(
+        "MIG0403",
+        "nothing limits an argument",
+        "A warning of `mig check --pedantic`: `array[] of`, `array[*] of` and `^array[] of` in a request\n\
+         bring as many elements as the sender likes, and out of line that is as much as it has memory. Many of\n\
+         Mach's own interfaces have such arguments. Declare a limit, `array[*:N] of`, which stubs check, or\n\
+         look at the length first, and say so with `/* mig: allow(unbounded) */` before the routine, before\n\
+         the type, or before the subsystem for the whole file. The first argument of each type is shown.",
+    ),
+    of(
+        "MIG0404",
+        "a C compiler makes a wrong stub of an argument",
+        "A warning of `mig check`: the declaration is right, and the stubs here are, too; but the other side\n\
+         may be made by the C compiler of the ABI. GNU MIG misplaces what follows a bounded array in the\n\
+         message if its most bytes are not a multiple of an address's; since 2023 its server of a bounded\n\
+         array that follows another variable result does not compile, and neither do its stubs of an array of\n\
+         rights of fixed size in the message. If no side is made by it, write `/* mig: allow(c-compiler) */`\n\
+         before the routine, the type or the subsystem.",
+    ),
+    of(
+        "MIG0405",
+        "a routine has the place of one that was deleted",
+        "A warning of `mig check --against OLD`, where OLD is a file as it was, or its table by\n\
+         `mig abi --json`: a routine was deleted, and all that follow have moved. Clients that were compiled\n\
+         before call other routines than they mean. `skip;` in its place keeps the ids. The first routine that\n\
+         moved is shown; `/* mig: allow(no-skip) */` before it allows it. `mig breaking` compares everything\n\
+         else.",
+    ),
+    of(
+        "MIG0406",
+        "a type is translated with some macros only",
+        "A warning of `mig check --beside MACRO`, which reads each file a second time with that macro: one of\n\
+         the two readings has an `intran`, `outtran`, `destructor` or `intranpayload` of the type, and the\n\
+         other has not. A macro that is meant to choose names (`KERNEL_SERVER`) may so choose, unnoticed,\n\
+         whether a server is handed objects or bare ports. `/* mig: allow(lost-translation) */` before the type\n\
+         says that it is meant.",
+    ),
+    of(
         "MIG0502",
         "an argument is not generated yet",
         "No MIG, or only a C compiler's, makes a stub for it, or its form in Rust does not exist yet.\n\

@@ -20,7 +20,7 @@ use self::compare::Finding;
 use self::revision::Revision;
 use self::rules::Category;
 pub(crate) use self::rules::{ALL, by_name};
-use crate::options::{Options, defs_below};
+use crate::options::{Options, defs_below, with_macros};
 use crate::{Failure, INPUT, print};
 
 /// Show what a change of an interface breaks, for compiled programs and for those that are compiled again
@@ -74,9 +74,9 @@ impl Breaking {
         let revision = self.revision()?;
         let mut text = String::new();
         for (old, new) in self.pairs(revision.as_ref())? {
-            let Some(old) = self.side(&old, &self.old_config(revision.as_ref()))? else { continue };
+            let Some(old) = side(&self.options, &old, &self.old_config(revision.as_ref()))? else { continue };
             let new = match &new {
-                Some(path) => self.side(path, &self.options.config())?,
+                Some(path) => side(&self.options, path, &self.options.config())?,
                 None => None,
             };
             for finding in findings(&old, new.as_ref()) {
@@ -105,10 +105,7 @@ impl Breaking {
         if let Some(abi) = &self.old_abi {
             config = config.abi(abi);
         }
-        for (name, value) in self.old_define.iter().map(|one| one.split_once('=').unwrap_or((one, "1"))) {
-            config = config.define(name, value);
-        }
-        config
+        with_macros(config, &self.old_define)
     }
 
     /// What is to be compared: two files, or those of two folders that have the same name. A new one may be
@@ -128,46 +125,6 @@ impl Breaking {
                 Ok(files.iter().map(pair).collect())
             }
             _ => Err(self.options.usage("one of OLD and NEW is a folder, and the other one is none")),
-        }
-    }
-
-    /// An interface; `None` for a file that declares types only.
-    fn side(&self, path: &Path, config: &Config) -> Result<Option<Side>, Failure> {
-        if path.extension().is_some_and(|extension| extension == "json") {
-            return self.frozen(path).map(Some);
-        }
-        match config.interface(path) {
-            Ok(output) => Ok(Some(Side {
-                path: path.to_owned(),
-                table: AbiTable::of(&output.value),
-                declared: Some((output.value, output.warnings.sources)),
-            })),
-            Err(Error::Diagnostics(report))
-                if report.diagnostics.iter().all(|one| one.code == codes::NO_SUBSYSTEM) =>
-            {
-                Ok(None)
-            }
-            Err(error) => Err(self.options.failure(&error)),
-        }
-    }
-
-    /// A table that was written earlier.
-    fn frozen(&self, path: &Path) -> Result<Side, Failure> {
-        let text = fs::read(path).map_err(|error| error.to_string());
-        let table = text.and_then(|text| {
-            serde_json::from_slice::<AbiTable>(&text)
-                .map_err(|error| format!("no table of `mig abi --json`: {error}"))
-        });
-        let table = table.and_then(|table| match table.version {
-            mig_codegen::table::VERSION => Ok(table),
-            other => Err(format!("a table of version {other}, and {} is known", mig_codegen::table::VERSION)),
-        });
-        match table {
-            Ok(table) => Ok(Side { path: path.to_owned(), table, declared: None }),
-            Err(error) => {
-                self.options.tell_error(&format!("{}: {error}", path.display()));
-                Err(INPUT)
-            }
         }
     }
 
@@ -228,6 +185,52 @@ impl Breaking {
         }
         text
     }
+}
+
+/// An interface; `None` for a file that declares types only.
+fn side(options: &Options, path: &Path, config: &Config) -> Result<Option<Side>, Failure> {
+    if path.extension().is_some_and(|extension| extension == "json") {
+        return frozen(options, path).map(Some);
+    }
+    match config.interface(path) {
+        Ok(output) => Ok(Some(Side {
+            path: path.to_owned(),
+            table: AbiTable::of(&output.value),
+            declared: Some((output.value, output.warnings.sources)),
+        })),
+        Err(Error::Diagnostics(report))
+            if report.diagnostics.iter().all(|one| one.code == codes::NO_SUBSYSTEM) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(options.failure(&error)),
+    }
+}
+
+/// A table that was written earlier.
+fn frozen(options: &Options, path: &Path) -> Result<Side, Failure> {
+    let text = fs::read(path).map_err(|error| error.to_string());
+    let table = text.and_then(|text| {
+        serde_json::from_slice::<AbiTable>(&text)
+            .map_err(|error| format!("no table of `mig abi --json`: {error}"))
+    });
+    let table = table.and_then(|table| match table.version {
+        mig_codegen::table::VERSION => Ok(table),
+        other => Err(format!("a table of version {other}, and {} is known", mig_codegen::table::VERSION)),
+    });
+    match table {
+        Ok(table) => Ok(Side { path: path.to_owned(), table, declared: None }),
+        Err(error) => {
+            options.tell_error(&format!("{}: {error}", path.display()));
+            Err(INPUT)
+        }
+    }
+}
+
+/// The messages of an interface as it was: a table, or a `.defs` file. `None` for one that declares types
+/// only.
+pub(crate) fn table_of(options: &Options, path: &Path) -> Result<Option<AbiTable>, Failure> {
+    Ok(side(options, path, &options.config())?.map(|side| side.table))
 }
 
 /// Everything that is broken.

@@ -254,7 +254,7 @@ impl<'a> Resolver<'a> {
             demux: self.state.demux.unwrap_or_else(|| format!("{name}_server")),
             imports: self.imports,
             routines: self.routines,
-            doc: statement.doc.clone(),
+            doc: crate::lints::description(&statement.doc),
             span: statement.span,
             name,
         })

@@ -2,6 +2,10 @@
 //! each of them.
 //!
 //! The comment stands directly before the statement, in a line of its own: `/* mig: allow(unused-type) */`.
+//! Before the subsystem's statement it is for the whole file.
+
+mod compilers;
+mod readings;
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -10,15 +14,19 @@ use mig_parser::diagnostics::{Diagnostic, Diagnostics};
 use mig_parser::source::SourceMap;
 
 use crate::codes;
-use crate::model::Interface;
+use crate::model::{Interface, Routine, TypeKind as Kind};
+
+pub(crate) use self::readings::{deleted, lost_translations};
 
 const UNUSED_TYPE: &str = "unused-type";
 const REPLY_ID: &str = "reply-id";
+const UNBOUNDED: &str = "unbounded";
 
 /// Adds what there is to say about a file without errors.
 pub(crate) fn lint(ast: &Ast, sources: &SourceMap, interface: &Interface, out: &mut Diagnostics) {
     unused_types(ast, sources, out);
     reply_ids(ast, interface, out);
+    compilers::lint(ast, interface, out);
 }
 
 /// A comment's lines without those that are for the compiler.
@@ -30,10 +38,26 @@ fn is_for_lints(line: &str) -> bool {
     line.starts_with("mig: allow(") && line.ends_with(')')
 }
 
-fn is_allowed(statement: &Statement, lint: &str) -> bool {
+fn allows(statement: &Statement, lint: &str) -> bool {
     let names = statement.doc.iter().filter(|line| is_for_lints(line));
     let mut names = names.flat_map(|line| line["mig: allow(".len()..line.len() - 1].split(','));
     names.any(|name| name.trim() == lint)
+}
+
+/// Whether one of these statements allows it, or that of the subsystem.
+fn is_allowed(ast: &Ast, lint: &str, statements: impl Fn(&Statement) -> bool) -> bool {
+    let asked = |statement: &&Statement| {
+        matches!(statement.kind, StatementKind::Subsystem(..)) || statements(statement)
+    };
+    ast.statements.iter().filter(asked).any(|statement| allows(statement, lint))
+}
+
+/// The statement of a routine, or of a type of this name.
+fn of_routine(routine: &Routine, ty: Option<&str>) -> impl Fn(&Statement) -> bool {
+    move |statement| match &statement.kind {
+        StatementKind::Type(decl) => Some(decl.name.name.as_str()) == ty,
+        _ => statement.span == routine.span,
+    }
 }
 
 fn with_help(diagnostic: Diagnostic, what: &str, lint: &str) -> Diagnostic {
@@ -48,7 +72,7 @@ fn unused_types(ast: &Ast, sources: &SourceMap, out: &mut Diagnostics) {
         let name = decl.name.name.as_str();
         let span = decl.name.span;
         let is_own = sources.included_at(span).is_none() && sources.expansion(span).is_none();
-        if is_own && !used.contains(name) && !is_allowed(statement, UNUSED_TYPE) {
+        if is_own && !used.contains(name) && !is_allowed(ast, UNUSED_TYPE, |one| one.span == statement.span) {
             let message = format!("nothing uses the type `{name}`");
             let warning = Diagnostic::warning(codes::UNUSED_TYPE, span, message, "declared here");
             out.push(with_help(warning, "remove it", UNUSED_TYPE));
@@ -107,8 +131,7 @@ fn reply_ids(ast: &Ast, interface: &Interface, out: &mut Diagnostics) {
     let replies: BTreeMap<u32, _> = replies.map(|routine| (routine.reply_id(), routine)).collect();
     for routine in &interface.routines {
         let Some(other) = replies.get(&routine.id) else { continue };
-        let statement = ast.statements.iter().find(|statement| statement.span == routine.span);
-        if statement.is_some_and(|statement| is_allowed(statement, REPLY_ID)) {
+        if is_allowed(ast, REPLY_ID, of_routine(routine, None)) {
             continue;
         }
         let (name, id) = (&routine.name, routine.id);
@@ -117,5 +140,27 @@ fn reply_ids(ast: &Ast, interface: &Interface, out: &mut Diagnostics) {
         let note = format!("the reply of `{}` has it, too", other.name);
         out.push(with_help(warning.with_note(other.span, note), "begin another subsystem", REPLY_ID));
         return;
+    }
+}
+
+/// Requests that bring as much as the sender likes: the first argument of each type.
+pub(crate) fn unbounded(ast: &Ast, interface: &Interface, out: &mut Diagnostics) {
+    let mut seen = HashSet::new();
+    for routine in &interface.routines {
+        for arg in routine.args.iter().filter(|arg| arg.in_request()) {
+            let is_unbounded = matches!(
+                arg.ty.kind,
+                Kind::Indefinite { .. } | Kind::OutOfLine { count: None, max: None, .. }
+            );
+            let ty = arg.ty.name.as_deref();
+            if !is_unbounded || !seen.insert(ty) || is_allowed(ast, UNBOUNDED, of_routine(routine, ty)) {
+                continue;
+            }
+            let message = format!("nothing limits how much `{}` brings", arg.name);
+            let label = "as large as its sender likes";
+            let warning = Diagnostic::warning(codes::UNBOUNDED, arg.span, message, label);
+            let help = "declare a limit, `array[*:N]`, or look at its length before anything else";
+            out.push(with_help(warning, help, UNBOUNDED));
+        }
     }
 }
