@@ -1,6 +1,8 @@
 //! Tokens, and the table of the names in them.
 
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::BuildHasher as _;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::keyword::Keyword;
 use crate::source::Span;
@@ -33,18 +35,15 @@ pub(crate) struct Names {
     /// The texts, one after the other.
     texts: String,
     entries: Vec<Entry>,
-    /// A hash table with open addressing: numbers of entries, counted from 1, or 0. It has a power of two of
-    /// places, and at least twice as many as there are entries.
-    places: Vec<u32>,
-    /// Unknown to whoever writes the names, so that nobody can choose many of one hash.
-    seed: u64,
+    symbols: HashTable<Symbol>,
+    hasher: DefaultHashBuilder,
 }
 
 #[derive(Debug)]
 struct Entry {
     /// Where its text ends; it starts where the one before ends.
     end: usize,
-    hash: u32,
+    hash: u64,
     keyword: Option<Keyword>,
 }
 
@@ -54,8 +53,8 @@ impl Names {
         let mut names = Self {
             texts: String::with_capacity(1 << 13),
             entries: Vec::with_capacity(512),
-            places: vec![0; 1024],
-            seed: RandomState::new().hash_one(0),
+            symbols: HashTable::with_capacity(512),
+            hasher: DefaultHashBuilder::default(),
         };
         for fixed in ["", "__has_include", "__has_include_next"] {
             names.intern(fixed);
@@ -64,50 +63,15 @@ impl Names {
     }
 
     pub(crate) fn intern(&mut self, text: &str) -> Symbol {
-        let hash = hash(text.as_bytes(), self.seed);
-        let place = match self.find(text, hash) {
-            Ok(symbol) => return symbol,
-            Err(place) => place,
-        };
+        let hash = self.hasher.hash_one(text);
+        if let Some(symbol) = self.symbols.find(hash, |symbol| self.text(*symbol) == text) {
+            return *symbol;
+        }
+        let symbol = Symbol(self.entries.len() as u32);
         self.texts.push_str(text);
         self.entries.push(Entry { end: self.texts.len(), hash, keyword: Keyword::of(text) });
-        self.places[place] = self.entries.len() as u32;
-        if self.entries.len() * 2 > self.places.len() {
-            self.grow();
-        }
-        Symbol(self.entries.len() as u32 - 1)
-    }
-
-    /// The symbol of a text, or else the place for it.
-    fn find(&self, text: &str, hash: u32) -> Result<Symbol, usize> {
-        let mut place = self.first_place(hash);
-        while let Some(index) = self.places[place].checked_sub(1) {
-            let symbol = Symbol(index);
-            if self.entries[symbol.index()].hash == hash && self.text(symbol) == text {
-                return Ok(symbol);
-            }
-            place = self.next_place(place);
-        }
-        Err(place)
-    }
-
-    fn grow(&mut self) {
-        self.places = vec![0; self.places.len() * 2];
-        for (index, entry) in self.entries.iter().enumerate() {
-            let mut place = self.first_place(entry.hash);
-            while self.places[place] != 0 {
-                place = self.next_place(place);
-            }
-            self.places[place] = index as u32 + 1;
-        }
-    }
-
-    fn first_place(&self, hash: u32) -> usize {
-        hash as usize & (self.places.len() - 1)
-    }
-
-    fn next_place(&self, place: usize) -> usize {
-        (place + 1) & (self.places.len() - 1)
+        self.symbols.insert_unique(hash, symbol, |symbol| self.entries[symbol.index()].hash);
+        symbol
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -130,21 +94,6 @@ impl Names {
             _ => self.text(token.symbol),
         }
     }
-}
-
-/// Multiplies and folds, eight bytes at a time: names are short, and the hashes of the standard library take
-/// a tenth of the time of a file.
-fn hash(bytes: &[u8], seed: u64) -> u32 {
-    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
-    let fold = |hash: u64, chunk: &[u8]| {
-        let mut word = [0; 8];
-        word[..chunk.len()].copy_from_slice(chunk);
-        let product = u128::from(hash ^ u64::from_le_bytes(word)) * u128::from(FACTOR);
-        product as u64 ^ (product >> 64) as u64
-    };
-    let words = bytes.chunks_exact(8);
-    let rest = words.remainder();
-    fold(words.fold(seed ^ bytes.len() as u64, fold), rest) as u32
 }
 
 /// One token.
