@@ -61,9 +61,9 @@ pub fn answer(request: &[u8]) -> Value {
 fn results(defs: &str, abi: &str, beside: Option<&str>) -> Result<Value, Error> {
     let config = Config::new().abi(abi).lints(true);
     let input = Input::Text { name: "try.defs", text: defs.as_bytes() };
-    let report = config.check_only(input)?.warnings.to_string();
-    let read = config.interface(input)?;
-    let mut page = Page::new(read.value, read.warnings.sources);
+    let analysis = config.analysis(input)?;
+    let report = analysis.report.to_string();
+    let mut page = Page::new(analysis.require_interface()?.clone(), analysis.report.sources.clone());
     if let Some(beside) = beside.filter(|beside| *beside != abi) {
         match config.clone().abi(beside).interface(input) {
             Ok(other) => page = page.beside(other.value),
@@ -72,7 +72,7 @@ fn results(defs: &str, abi: &str, beside: Option<&str>) -> Result<Value, Error> 
         }
     }
     // An ABI may have layouts and no stubs.
-    let (rust, report) = match config.text(input) {
+    let (rust, report) = match config.text_of(&analysis) {
         Ok(rust) => (rust.value, report),
         Err(error) => (String::new(), report + &error.to_string()),
     };

@@ -41,6 +41,8 @@ mod book {
         Decoding: "decoding.md";
         Production: "production.md";
         #[cfg(target_os = "linux")]
+        DefaultPager: "default_pager.md";
+        #[cfg(target_os = "linux")]
         MemoryObjects: "memory_objects.md";
     }
 }

@@ -84,8 +84,17 @@ pub(crate) fn try_it() -> StepResult {
 fn opened(page: &Path, fragment: &str) -> Result<String, String> {
     let profile = tempfile::Builder::new().prefix("chromium-").tempdir_in(target());
     let profile = profile.map_err(|error| format!("a folder in {}: {error}", target().display()))?;
-    let mut chromium = program("chromium");
-    chromium.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--dump-dom"]);
+    // So that a browser that hangs ends the step, and not the run.
+    let mut chromium = program("timeout");
+    chromium.args([
+        "120",
+        "chromium",
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--dump-dom",
+    ]);
     chromium.arg(format!("--user-data-dir={}", profile.path().display()));
     let page = page.canonicalize().map_err(|error| format!("{}: {error}", page.display()))?;
     read(chromium.arg(format!("file://{}{fragment}", page.display())))

@@ -61,7 +61,8 @@ fn in_message(ty: &Type) -> Option<(&Type, u32)> {
     }
 }
 
-/// GNU MIG keeps such an array in a union with an address, whose size it forgets where it places what follows.
+/// GNU MIG keeps such an array in a union with an address, whose size it forgets where it places what
+/// follows.
 fn is_followed(arg: &Arg, address: u32) -> Option<Finding> {
     let (element, max) = in_message(&arg.ty)?;
     let bytes = element.bytes().checked_mul(max)?;
