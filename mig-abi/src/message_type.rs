@@ -21,6 +21,10 @@ impl MessageType {
     pub const INTEGER_32: Self = Self(2);
     /// `MACH_MSG_TYPE_INTEGER_64` of the untyped dialects.
     pub const INTEGER_64_UNTYPED: Self = Self(3);
+    /// `MSG_TYPE_PORT_OWNERSHIP` of Mach 2.5, obsolete there: whoever has it gets the receive right back.
+    pub const PORT_OWNERSHIP: Self = Self(3);
+    /// `MSG_TYPE_PORT_RECEIVE` of Mach 2.5, obsolete there: a receive right without the ownership.
+    pub const PORT_RECEIVE: Self = Self(4);
     /// `MSG_TYPE_PORT_ALL` of Mach 2.5: a receive right, and with it the ownership.
     pub const PORT_ALL: Self = Self(5);
     /// `MSG_TYPE_PORT` of Mach 2.5: a send right.
@@ -56,6 +60,8 @@ impl MessageType {
         (Self::INTEGER_64, 64, "INTEGER_64"),
         (Self::STRING_C, 8, "STRING_C"),
         (Self::PORT_NAME, 32, "PORT_NAME"),
+        (Self::PORT_OWNERSHIP, 32, "PORT_OWNERSHIP"),
+        (Self::PORT_RECEIVE, 32, "PORT_RECEIVE"),
         (Self::PORT_ALL, 32, "PORT_ALL"),
         (Self::PORT, 32, "PORT"),
     ];

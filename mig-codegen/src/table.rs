@@ -39,6 +39,7 @@
 use std::fmt::Write as _;
 
 use mig_abi::Disposition::{self, CopySend, MakeSend, MakeSendOnce, MoveReceive, MoveSend, MoveSendOnce};
+use mig_abi::MessageType;
 use mig_parser::ast::RoutineKind;
 
 use crate::layout::descriptor_text;
@@ -318,6 +319,11 @@ fn word_text(word: &TypeWord, slot: &Slot) -> String {
 fn name_text(word: &TypeWord) -> String {
     let TypeWord { sent, received, bits, .. } = *word;
     let right = |name: &str| format!("port, {name}");
+    match word.right.map(|number| number as u8).map(MessageType) {
+        Some(MessageType::PORT_OWNERSHIP) => return right("ownership"),
+        Some(MessageType::PORT_RECEIVE) => return right("receive"),
+        _ => {}
+    }
     match (sent.and_then(Disposition::from_number), received.and_then(Disposition::from_number)) {
         (Some(MoveReceive), _) => return right("move receive"),
         (Some(MoveSend), _) => return right("move send"),

@@ -102,6 +102,35 @@ fn type_words_have_the_numbers_of_its_header() {
     assert_eq!(names(all), [0, 1, 2, 5, 6, 8, 9, 9, 10, 12, 12, 15, 9, 0, 6, 5, 6]);
 }
 
+/// The bootstrap server's `service_checkin` of 1989 and the environment manager's connections: the numbers
+/// stand in `message.h`, which calls them obsolete.
+#[test]
+fn the_halves_of_a_right_are_rights() {
+    let source = "subsystem s 1;
+        simpleroutine f(p : port_t; a : port_t = MSG_TYPE_PORT_RECEIVE; b : port_t = MSG_TYPE_PORT_OWNERSHIP;
+            c : port_t = (3, 32));";
+    assert_eq!(names(source), [4, 3, 3]);
+    let interface = interface(&format!("{TYPES}{source}"), "mach-25");
+    assert_eq!(interface.routines[0].request.complex, mig_codegen::model::Complex::Always);
+    let text = mig_codegen::table::abi_text(&interface);
+    assert!(text.contains("port, receive") && text.contains("port, ownership"), "{text}");
+}
+
+/// `memory_object_terminate`, whose server of 1990 compares both type words with the deallocate bit set: so
+/// the kernel gives up its rights.
+#[test]
+fn a_right_that_is_given_up_has_the_deallocate_bit() {
+    let source = "subsystem memory_object 2200;
+        simpleroutine memory_object_terminate(memory_object : port_t; memory_control : port_t = port_all_t, dealloc;
+            memory_object_name : port_t = port_all_t, dealloc; kept : port_t);";
+    let (interface, said) = analyze(&format!("{TYPES}{source}"), "mach-25");
+    assert_eq!(said, "");
+    let slots = AbiTable::of(&interface.unwrap()).routines.remove(0).request.slots;
+    let checks = slots.into_iter().flat_map(|slot| slot.check);
+    let bits: Vec<_> = checks.filter(|check| check.field == "deallocate").map(|check| check.value).collect();
+    assert_eq!(bits, [1, 1, 0]);
+}
+
 #[test]
 fn its_words_are_no_others() {
     let routine = "subsystem s 1; msgtype MSG_TYPE_ENCRYPTED; type p_t = MSG_TYPE_PORT;

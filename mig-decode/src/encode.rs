@@ -211,12 +211,12 @@ impl Writer<'_> {
         self.complex |= Disposition::is_right(name) || !in_line;
         let right = Disposition::from_number(name).map(|right| self.facts.right_number(right));
         Ok(Word {
-            name: right.unwrap_or(name),
+            name: word.right.or(right).unwrap_or(name),
             size: if in_line { word.bits } else { word.out_of_line_bits },
             number,
             in_line,
             long: word.long,
-            deallocate: written.deallocate,
+            deallocate: written.deallocate || in_line && word.deallocate == Dealloc::Yes,
             unused: 0,
         })
     }

@@ -1,12 +1,12 @@
 //! Messages with a type word before each argument: CMU and GNU Mach.
 
-use mig_abi::{Disposition, Facts, TypeWords};
+use mig_abi::{Disposition, Facts, RightNumbers, TypeWords};
 
 use super::slots::{Slots, TooLarge, check};
 use super::steps;
 use crate::model::{
-    Arg, Check, Complex, Dealloc, InLine, Indirect, Message, MessageKind, Routine, SlotRole, Steps, Type,
-    TypeKind, TypeWord,
+    Arg, Check, Complex, Dealloc, InLine, Indirect, Message, MessageKind, PortType, Routine, SlotRole, Steps,
+    Type, TypeKind, TypeWord,
 };
 use crate::wire::{INTEGER_32, Wire};
 
@@ -86,6 +86,7 @@ impl<'a> Table<'a> {
         let word = TypeWord {
             sent: if sender == Sender::Kernel { wire.received } else { wire.sent },
             received: wire.received,
+            right: right(&arg.ty).and_then(|port| port.number),
             bits: wire.bits,
             out_of_line_bits: wire.out_of_line_bits,
             number,
@@ -106,6 +107,7 @@ impl<'a> Table<'a> {
         let word = TypeWord {
             sent: Some(INTEGER_32),
             received: Some(INTEGER_32),
+            right: None,
             bits: 32,
             out_of_line_bits: 32,
             number: Some(1),
@@ -205,6 +207,11 @@ fn in_line(ty: &Type) -> InLine {
     }
 }
 
+/// The right that it is, or that its elements are.
+fn right(ty: &Type) -> Option<PortType> {
+    ty.port().or_else(|| ty.element()?.port())
+}
+
 /// What makes a message complex.
 #[derive(Default)]
 struct Complexity {
@@ -237,7 +244,7 @@ fn word_checks(facts: &Facts, word: &TypeWord, receiver: Receiver) -> Vec<Check>
     let mut checks = Vec::new();
     checks.extend(word.received.map(|name| {
         let right = Disposition::from_number(name).map(|right| facts.right_number(right));
-        check("name", right.unwrap_or(name))
+        check("name", word.right.or(right).unwrap_or(name))
     }));
     match word.in_line {
         InLine::Yes => checks.push(check("size", word.bits)),
@@ -253,7 +260,9 @@ fn word_checks(facts: &Facts, word: &TypeWord, receiver: Receiver) -> Vec<Check>
     }
     checks.push(check("longform", u32::from(word.long)));
     if whole {
-        checks.push(check("deallocate", u32::from(out_of_line)));
+        // A right of Mach 2.5 arrives with the bit that its sender has set.
+        let is_declared = facts.rights == RightNumbers::Mach25 && word.deallocate == Dealloc::Yes;
+        checks.push(check("deallocate", u32::from(out_of_line || is_declared)));
         checks.push(check("unused", 0));
     }
     checks

@@ -64,6 +64,8 @@ pub struct TypeWord {
     /// The type number that the receiver must see; `None`: any, it is handed on, but a right only in a
     /// complex message.
     pub received: Option<u32>,
+    /// The number that stands for the right in place of its disposition's.
+    pub right: Option<u32>,
     /// Size of an element in bits, where the data is inline.
     pub bits: u32,
     /// Size of an element in bits, where the data is out of line: ports are packed there.

@@ -211,6 +211,9 @@ pub struct PortType {
     pub sender: Option<Disposition>,
     /// What the receiver sees, one of those that move a right; `None` is polymorphic.
     pub receiver: Option<Disposition>,
+    /// Its number in a type word, where that is not the disposition's: the ownership and the receive right of
+    /// Mach 2.5.
+    pub number: Option<u32>,
 }
 
 /// A member of a structure.

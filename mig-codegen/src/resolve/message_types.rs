@@ -12,6 +12,8 @@ pub(super) struct MessageType {
     pub(super) sent: Option<u32>,
     /// The type number that the receiver sees; `None` is polymorphic.
     pub(super) received: Option<u32>,
+    /// The number of a right in a type word, where its disposition does not say it.
+    pub(super) number: Option<u32>,
     /// The size of an element in bits, if the name implies one.
     pub(super) bits: Option<u32>,
     /// `MACH_MSG_TYPE_REAL` and its kin.
@@ -75,6 +77,10 @@ const SENT: [(&str, Disposition); 6] = {
 /// Names of rights in Mach 2.5, where a right is sent by what it is.
 const MACH_25: Names = &[("PORT", Disposition::CopySend), ("PORT_ALL", Disposition::MoveReceive)];
 
+/// Rights that even Mach 2.5 calls obsolete: halves of what moves with `MSG_TYPE_PORT_ALL`.
+const HALVES: &[(&str, Number)] =
+    &[("PORT_OWNERSHIP", Number::PORT_OWNERSHIP), ("PORT_RECEIVE", Number::PORT_RECEIVE)];
+
 /// Names of rights as they are received; what their sender does is up to it.
 const RECEIVED: Names = &[
     ("PORT_RECEIVE", Disposition::MoveReceive),
@@ -94,13 +100,16 @@ pub(super) fn look_up(name: &IpcName, abi: &Abi) -> Option<MessageType> {
             if let Some((name, _)) = here.iter().find(|(_, right)| is_it(*right)) {
                 return right(name, abi);
             }
+            if let Some((name, _)) = halves(abi).iter().find(|(_, half)| u32::from(half.0) == number.value) {
+                return right(name, abi);
+            }
             let (sent, received) = (Some(number.value), Some(number.value));
             let is_float = number.value == u32::from(Number::REAL.0);
-            Some(MessageType { sent, received, bits: None, is_float })
+            Some(MessageType { sent, received, number: None, bits: None, is_float })
         }
         IpcName::Polymorphic(_) => {
             let bits = Some(port_bits(abi));
-            Some(MessageType { sent: None, received: None, bits, is_float: false })
+            Some(MessageType { sent: None, received: None, number: None, bits, is_float: false })
         }
         IpcName::Symbol(symbol) => {
             let wanted = symbol.name.strip_prefix(abi.language.message_types.prefix())?;
@@ -123,7 +132,8 @@ fn data(wanted: &str, abi: &Abi) -> Option<MessageType> {
         Bits::None => None,
         Bits::Is(bits) => Some(*bits),
     };
-    Some(MessageType { sent: number, received: number, bits, is_float: wanted.starts_with("REAL") })
+    let is_float = wanted.starts_with("REAL");
+    Some(MessageType { sent: number, received: number, number: None, bits, is_float })
 }
 
 fn right(wanted: &str, abi: &Abi) -> Option<MessageType> {
@@ -134,18 +144,27 @@ fn right(wanted: &str, abi: &Abi) -> Option<MessageType> {
     let received = |right: Disposition| Some(right.received() as u32);
     let (sent, seen) = names_of_rights(abi.language.message_types);
     if let Some(sent) = in_list(sent) {
-        return Some(MessageType {
-            sent: Some(sent as u32),
-            received: received(sent),
-            bits,
-            is_float: false,
-        });
+        return Some(MessageType { sent: Some(sent as u32), ..rights(received(sent), bits) });
     }
     if let Some(right) = in_list(seen) {
-        return Some(MessageType { sent: None, received: received(right), bits, is_float: false });
+        return Some(rights(received(right), bits));
+    }
+    if let Some((_, number)) = halves(abi).iter().find(|(name, _)| *name == wanted) {
+        let right = Some(Disposition::MoveReceive as u32);
+        return Some(MessageType { sent: right, number: Some(number.0.into()), ..rights(right, bits) });
     }
     let bits = if abi.rules().type_words { None } else { bits };
-    (wanted == POLYMORPHIC).then_some(MessageType { sent: None, received: None, bits, is_float: false })
+    (wanted == POLYMORPHIC).then_some(rights(None, bits))
+}
+
+/// A right that its receiver sees as this, and its sender as anything.
+fn rights(received: Option<u32>, bits: Option<u32>) -> MessageType {
+    MessageType { sent: None, received, number: None, bits, is_float: false }
+}
+
+/// The halves of rights that an ABI has.
+fn halves(abi: &Abi) -> &'static [(&'static str, Number)] {
+    if abi.language.message_types == MessageTypes::Mach25 { HALVES } else { &[] }
 }
 
 /// The names of rights as they are sent, and of those as they are received.
@@ -161,8 +180,10 @@ pub(super) fn all(types: MessageTypes) -> Vec<String> {
     let data = DATA.iter().map(|(name, ..)| *name);
     let (sent, received) = names_of_rights(types);
     let rights = sent.iter().chain(received).map(|(name, _)| *name);
+    let halves = if types == MessageTypes::Mach25 { HALVES } else { &[] };
+    let halves = halves.iter().map(|(name, _)| *name);
     let prefix = types.prefix();
-    data.chain(rights).chain([POLYMORPHIC]).map(|name| format!("{prefix}{name}")).collect()
+    data.chain(rights).chain(halves).chain([POLYMORPHIC]).map(|name| format!("{prefix}{name}")).collect()
 }
 
 /// The ABI to compile with where a name is one of the other kind.

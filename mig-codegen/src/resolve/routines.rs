@@ -14,7 +14,7 @@ use super::options::Setting;
 use super::roles;
 use super::types::Declared;
 use super::{Resolver, language};
-use crate::abi::Feature;
+use crate::abi::{Feature, MessageTypes};
 use crate::codes;
 use crate::lints::description;
 use crate::model::{Arg, Dealloc, Form, Message, Role, Routine, Scalar, Type, TypeKind, is_one_way};
@@ -303,7 +303,8 @@ impl<'a> Resolver<'a> {
             }
         }
         if let Some(span) = flags.dealloc_span {
-            if arg.dealloc != Dealloc::No && !can_dealloc(&arg.ty) && !self.kernel_sends(arg) {
+            let can = can_dealloc(&arg.ty) || self.gives_up_rights(arg) || self.kernel_sends(arg);
+            if arg.dealloc != Dealloc::No && !can {
                 arg.dealloc = Dealloc::No;
                 let message = format!("`dealloc` is meaningless on `{}`", arg.name);
                 meaningless(span, message, "only for memory out of line; ignored");
@@ -339,6 +340,12 @@ impl<'a> Resolver<'a> {
     /// Kernels set the deallocate bit of inline rights that they give away.
     fn kernel_sends(&self, arg: &Arg) -> bool {
         arg.in_request() && self.has(SubsystemModifier::KernelUser) || arg.in_reply() && self.kernel_serves()
+    }
+
+    /// The deallocate bit of an inline right takes it from its sender in Mach 2.5, which has no disposition
+    /// for that.
+    fn gives_up_rights(&self, arg: &Arg) -> bool {
+        self.abi.language.message_types == MessageTypes::Mach25 && arg.ty.port().is_some()
     }
 
     /// A server type that is not the translated type needs a function between them.

@@ -780,6 +780,7 @@ fn basic_kind(
     let port = PortType {
         sender: sent.and_then(Disposition::from_number),
         receiver: received.and_then(Disposition::from_number),
+        number: sender.number,
     };
     let (Some(type_number), Some(received_number)) = (sent, received) else {
         return Some(TypeKind::Port(port));
