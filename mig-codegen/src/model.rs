@@ -180,7 +180,8 @@ pub enum Role {
 impl Routine {
     /// The id of its reply.
     pub fn reply_id(&self) -> u32 {
-        self.id + REPLY_ID_OFFSET
+        // Routines whose ids are too large have been reported, and are laid out nevertheless.
+        self.id.saturating_add(REPLY_ID_OFFSET)
     }
 
     /// The first argument with a role that `wanted` is true for.
