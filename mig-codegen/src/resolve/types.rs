@@ -468,6 +468,12 @@ impl<'a> Types<'a> {
     ) -> Option<Declared> {
         let declared = self.element(element, !by_value, span, out)?;
         if count == 0 {
+            let in_descriptors =
+                declared.ty.port().is_some() || matches!(declared.ty.kind, TypeKind::OutOfLine { .. });
+            if in_descriptors && !self.abi.rules().type_words {
+                out.error(codes::NO_BYTES, span, "this type has no size", "an array of no descriptors");
+                return None;
+            }
             out.warning(codes::NO_BYTES, span, "this type has no size", "an array of no elements");
         }
         let kind = TypeKind::Fixed { element: Arc::new(declared.ty.clone()), count, by_value };

@@ -40,6 +40,9 @@ impl Generator<'_> {
         if let Some(path) = self.extern_type(ty) {
             return path.clone();
         }
+        if ty.is_bool() {
+            return quote!(u32);
+        }
         if let Some(name) = ty.name.as_deref() {
             match name {
                 "kern_return_t" => return quote!(#rt::KernReturn),
@@ -111,6 +114,7 @@ impl Generator<'_> {
             _ => false,
         };
         let known = self.extern_type(ty).is_some()
+            || ty.is_bool()
             || matches!(name, "kern_return_t" | "boolean_t")
             || PRIMITIVES.iter().any(|(c, _)| *c == name);
         is_data && !known
@@ -154,8 +158,7 @@ impl Generator<'_> {
 
     fn collect<'t>(&self, ty: &'t Type, used: &mut BTreeMap<&'t str, &'t Type>) {
         visit(ty, &mut |ty| {
-            // A truth value that is an argument is a `bool`.
-            if let Some(name) = ty.name.as_deref().filter(|_| self.has_item(ty) && !ty.is_bool()) {
+            if let Some(name) = ty.name.as_deref().filter(|_| self.has_item(ty)) {
                 used.insert(name, ty);
             }
             self.extern_type(ty).is_some()

@@ -169,9 +169,10 @@ fn read(stub: &Reader<'_>, arg: &Arg, word: &TypeWord, rest: Option<u32>) -> Tok
     match &arg.form {
         Form::Plain(plain) => read_plain(stub, arg, plain, word, rest),
         // As an array of one right has it.
-        Form::Right(_) if word.long => {
+        Form::Right(port) if word.long => {
             let rt = &stub.generator.rt;
-            quote!(#from.ports::<_, 1>(#rt::WordForm::Long, 1)?.pop().ok_or(#rt::Malformed::Count)?)
+            let right = stub.generator.received_right(*port);
+            quote!(#from.ports::<#right, 1>(#rt::WordForm::Long, 1)?.pop().ok_or(#rt::Malformed::Count)?)
         }
         Form::Right(port) => stub.right(*port),
         Form::Rights(rights) => read_rights(stub, arg, *rights, word),
