@@ -116,6 +116,11 @@ fn programs_are_started() {
 }
 
 #[test]
+fn children_see_the_memory_as_it_was_at_the_fork() {
+    family("fork", &[]);
+}
+
+#[test]
 fn a_program_that_becomes_another_is_paged_still() {
     family("exec", &[]);
 }

@@ -254,3 +254,26 @@ pub(crate) fn discard(range: Range<usize>) {
         piece_before(range.start);
     }
 }
+
+/// Keeps every other thread out, for a fork.
+pub(crate) fn lock() {
+    std::mem::forget(LARGE_PIECES.lock());
+    HEAP.iter().for_each(|heap| std::mem::forget(heap.lock()));
+    std::mem::forget(SEGMENT_PIECES.lock());
+}
+
+/// Lets them in.
+///
+/// # Safety
+///
+/// This thread has called [`lock`], or its copy in the parent has.
+pub(crate) unsafe fn unlock() {
+    // SAFETY: the caller's promise.
+    unsafe { SEGMENT_PIECES.force_unlock() };
+    for heap in &HEAP {
+        // SAFETY: the caller's promise.
+        unsafe { heap.force_unlock() };
+    }
+    // SAFETY: the caller's promise.
+    unsafe { LARGE_PIECES.force_unlock() };
+}

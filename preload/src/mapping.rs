@@ -127,6 +127,21 @@ fn replace(range: &Range<usize>, protection: c_int, flags: c_int) -> Option<*mut
     (is_ours && unsafe { system::mprotect(start, range.len(), protection) } == 0).then_some(start)
 }
 
+/// Keeps every other thread out, for a fork.
+pub(crate) fn lock() {
+    std::mem::forget(MAPPINGS.lock());
+}
+
+/// Lets them in.
+///
+/// # Safety
+///
+/// This thread has called [`lock`], or its copy in the parent has.
+pub(crate) unsafe fn unlock() {
+    // SAFETY: the caller's promise.
+    unsafe { MAPPINGS.force_unlock() };
+}
+
 #[unsafe(no_mangle)]
 unsafe extern "C" fn mmap(
     address: *mut c_void,

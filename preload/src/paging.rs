@@ -10,10 +10,11 @@ use std::time::Duration;
 use mach_pager::store::file::{self, FileDisk};
 use mach_pager::store::{Space, Store, Volumes};
 use mach_pager::{Config, Service, Statistics, Supplies};
-use mach_vm::{Limits, Vm};
+use mach_vm::{KeptAll, Limits, Vm};
 use mig_runtime::kernel::local::Host;
 use mig_runtime::platform::Std;
 
+use crate::child;
 use crate::settings::Settings;
 use crate::window::{PAGE, Part, Piece};
 use crate::work;
@@ -59,7 +60,10 @@ pub(crate) fn is_on() -> bool {
 /// New memory. It is noted if there is none.
 pub(crate) fn allocate(part: Part, len: usize) -> Option<Piece> {
     let paging = PAGING.get()?;
-    let piece = work::done(|| Piece::new(&paging.vm, part, len).ok()).flatten();
+    let piece = match child::is_child() {
+        true => Piece::not_paged(part, len),
+        false => work::done(|| Piece::new(&paging.vm, part, len)).flatten(),
+    };
     if piece.is_none() {
         note(Unpaged::NoRoom, len);
     }
@@ -69,6 +73,24 @@ pub(crate) fn allocate(part: Part, len: usize) -> Option<Piece> {
 /// Takes note of memory that is not paged.
 pub(crate) fn note(why: Unpaged, bytes: usize) {
     NOT_PAGED[why as usize].fetch_add(bytes as u64, Relaxed);
+}
+
+/// Brings all memory in, for a child, and keeps it until the result is dropped; `None` if the machine does
+/// not have as much.
+pub(crate) fn keep_all() -> Option<KeptAll> {
+    let Paging { vm, pager } = PAGING.get()?;
+    let (_, space) = pager();
+    // What is compressed is larger than it looks, so that this is no promise.
+    let wanted = (space.used() + space.same_filled).saturating_mul(PAGE as u64);
+    let fits = available().is_none_or(|available| wanted < available);
+    fits.then(|| vm.keep_all())
+}
+
+/// The bytes that the machine has for programs that begin.
+fn available() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
 /// What has been done so far.

@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use crate::child;
 use crate::paging::{self, Figures, UNPAGED};
 use crate::work;
 
@@ -40,6 +41,9 @@ pub(crate) fn start(path: &Path) -> Result<(), String> {
 
 /// Writes the figures as they are.
 pub(crate) fn write() {
+    if child::is_child() {
+        return;
+    }
     let (Some(file), Some(figures)) = (FILE.get(), work::done(paging::figures).flatten()) else { return };
     // The first and the last line say which report it is, so that nobody takes halves of two for one.
     let number = NUMBER.fetch_add(1, Relaxed);

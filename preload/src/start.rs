@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 
 use crate::settings::Settings;
 use crate::thread::{self, AtWork};
-use crate::{exit, paging, report, system, window, work};
+use crate::{exit, fork, paging, report, system, window, work};
 
 #[used]
 #[unsafe(link_section = ".init_array")]
@@ -34,6 +34,9 @@ fn begin(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
     let _quiet = Quiet::begin();
     paging::start(settings)?;
     work::start()?;
+    if !fork::start() {
+        return Err("there is no room to prepare forks".into());
+    }
     if let Some(path) = &settings.report {
         report::start(path)?;
     }

@@ -1,14 +1,14 @@
 //! The addresses of memory that is paged: one large piece that is reserved at the start, so that an address
 //! says by itself whose it is.
 
-use std::mem::ManuallyDrop;
 use std::ops::Range;
 use std::ptr::{self, NonNull};
 use std::sync::OnceLock;
 
-use mach_vm::{Memory, Vm, VmError};
+use mach_vm::{Memory, Vm};
 use rustix::mm::{self, Advice, MapFlags, ProtFlags};
 
+use crate::child;
 use crate::lock::Mutex;
 use crate::ranges::Ranges;
 use crate::work;
@@ -83,9 +83,24 @@ pub(crate) fn overlap(range: &Range<usize>) -> Range<usize> {
     first..range.end.clamp(first, end)
 }
 
+/// The locks of this module, for a fork.
+pub(crate) fn locks() -> impl Iterator<Item = &'static Mutex<Ranges>> {
+    WINDOW.get().into_iter().flat_map(|window| &window.free)
+}
+
+/// Says whether the children of this process get what is in the window.
+pub(crate) fn give_to_children(give: bool) {
+    let Some(window) = WINDOW.get() else { return };
+    let start = ptr::with_exposed_provenance_mut(window.start);
+    let advice = if give { Advice::LinuxDoFork } else { Advice::LinuxDontFork };
+    // SAFETY: nothing in this memory changes. It fails for no memory that is mapped, as all of this is.
+    let _ = unsafe { mm::madvise(start, PART * PARTS.len(), advice) };
+}
+
 /// Memory in the window.
 pub(crate) struct Piece {
-    memory: ManuallyDrop<Memory>,
+    /// `None` in the child of a fork, whose memory is not paged.
+    memory: Option<Memory>,
     start: usize,
     len: usize,
     part: Part,
@@ -93,32 +108,30 @@ pub(crate) struct Piece {
 
 impl Piece {
     /// New memory, all zeros, of whole pages.
-    pub(crate) fn new(vm: &Vm, part: Part, len: usize) -> Result<Self, VmError> {
-        let window = WINDOW.get().ok_or(VmError::BadRange)?;
-        let align = if part == Part::Segments { SEGMENT } else { PAGE };
-        let start = window.free[part as usize].lock().take(len, align).ok_or(VmError::BadRange)?;
-        let address = NonNull::new(ptr::with_exposed_provenance_mut(start)).ok_or(VmError::BadRange)?;
+    pub(crate) fn new(vm: &Vm, part: Part, len: usize) -> Option<Self> {
+        let start = take(part, len)?;
+        let address = NonNull::new(ptr::with_exposed_provenance_mut(start))?;
         // SAFETY: these addresses were reserved and free, and stay this piece's until it is dropped.
-        match unsafe { vm.allocate_at(address, len) } {
-            Ok(memory) => {
-                let piece = Self { memory: ManuallyDrop::new(memory), start, len, part };
-                piece.keep_from_children();
-                Ok(piece)
-            }
-            Err(error) => {
-                window.free[part as usize].lock().insert(start..start + len);
-                Err(error)
-            }
-        }
-    }
-
-    /// The child of a fork that nobody has prepared gets SIGSEGV, and not zeros in the place of pages that
-    /// are not here.
-    fn keep_from_children(&self) {
-        let start = ptr::with_exposed_provenance_mut(self.start);
+        let Ok(memory) = (unsafe { vm.allocate_at(address, len) }) else {
+            give_back(part, start..start + len);
+            return None;
+        };
+        // The child of a fork that nobody has prepared gets SIGSEGV, and not zeros in the place of pages that
+        // are not here.
         // SAFETY: the memory is this piece's, and nothing in it changes. It fails for no memory that is
         // mapped.
-        let _ = unsafe { mm::madvise(start, self.len, Advice::LinuxDontFork) };
+        let _ = unsafe { mm::madvise(address.as_ptr().cast(), len, Advice::LinuxDontFork) };
+        Some(Self { memory: Some(memory), start, len, part })
+    }
+
+    /// The same in a process whose memory is not paged.
+    pub(crate) fn not_paged(part: Part, len: usize) -> Option<Self> {
+        let start = take(part, len)?;
+        if map(start..start + len, ProtFlags::READ | ProtFlags::WRITE) {
+            return Some(Self { memory: None, start, len, part });
+        }
+        give_back(part, start..start + len);
+        None
     }
 
     pub(crate) fn range(&self) -> Range<usize> {
@@ -129,23 +142,53 @@ impl Piece {
     pub(crate) fn discard(&mut self, range: Range<usize>) {
         let first = range.start.next_multiple_of(PAGE).max(self.start);
         let end = (range.end / PAGE * PAGE).min(self.start + self.len);
-        if first < end {
-            // Whole pages within the memory.
-            let bytes = first - self.start..end - self.start;
-            let memory = &mut self.memory;
-            // Whole pages of anonymous memory can be discarded.
-            let _ = work::done(|| memory.discard(bytes));
+        if first >= end {
+            return;
+        }
+        match &mut self.memory {
+            Some(memory) if !child::is_child() => {
+                let bytes = first - self.start..end - self.start;
+                // Whole pages of anonymous memory can be discarded.
+                let _ = work::done(|| memory.discard(bytes));
+            }
+            _ => {
+                let start = ptr::with_exposed_provenance_mut(first);
+                // SAFETY: the program gives up what is there. It cannot fail for memory that is mapped.
+                let _ = unsafe { mm::madvise(start, end - first, Advice::LinuxDontNeed) };
+            }
         }
     }
 }
 
 impl Drop for Piece {
     fn drop(&mut self) {
-        // SAFETY: it is not used again.
-        let memory = unsafe { ManuallyDrop::take(&mut self.memory) };
-        work::done(|| drop(memory));
-        if let Some(window) = WINDOW.get() {
-            window.free[self.part as usize].lock().insert(self.range());
+        let memory = self.memory.take();
+        if child::is_child() {
+            // The kernel's half of this memory is the parent's.
+            std::mem::forget(memory);
+            map(self.range(), ProtFlags::empty());
+        } else {
+            work::done(|| drop(memory));
         }
+        give_back(self.part, self.range());
     }
+}
+
+fn take(part: Part, len: usize) -> Option<usize> {
+    let align = if part == Part::Segments { SEGMENT } else { PAGE };
+    WINDOW.get()?.free[part as usize].lock().take(len, align)
+}
+
+fn give_back(part: Part, range: Range<usize>) {
+    if let Some(window) = WINDOW.get() {
+        window.free[part as usize].lock().insert(range);
+    }
+}
+
+/// Maps new memory, or none, in the place of a piece. False if the system has none.
+fn map(range: Range<usize>, access: ProtFlags) -> bool {
+    let start = ptr::with_exposed_provenance_mut(range.start);
+    let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED;
+    // SAFETY: the addresses are reserved for this piece, and nobody refers to what is there.
+    unsafe { mm::mmap_anonymous(start, range.len(), access, flags) }.is_ok()
 }

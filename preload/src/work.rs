@@ -65,3 +65,18 @@ pub(crate) fn done<R: Send>(what: impl FnOnce() -> R + Send) -> Option<R> {
     }
     result
 }
+
+/// Keeps every other thread out, for a fork.
+pub(crate) fn lock() {
+    mem::forget(JOBS.lock());
+}
+
+/// Lets them in.
+///
+/// # Safety
+///
+/// This thread has called [`lock`], or its copy in the parent has.
+pub(crate) unsafe fn unlock() {
+    // SAFETY: the caller's promise.
+    unsafe { JOBS.force_unlock() };
+}

@@ -78,7 +78,7 @@
 //! # Limits of this version
 //!
 //! One thread takes the faults of all mappings. A child process does not have the memory: after `fork` absent
-//! pages read as zeros there.
+//! pages read as zeros there, unless all of it [was kept](Vm::keep_all).
 #![cfg(target_os = "linux")]
 
 #[cfg(feature = "allocator-api2")]
@@ -87,6 +87,7 @@ mod core;
 mod discard;
 mod evict;
 mod faults;
+mod keep;
 mod latency;
 mod managers;
 mod objects;
@@ -264,6 +265,21 @@ impl From<Unusable> for VmError {
 #[derive(Clone)]
 pub struct Vm(Arc<Running>);
 
+/// All memory is resident as long as this lives; see [`Vm::keep_all`].
+pub struct KeptAll(Arc<Running>);
+
+impl Drop for KeptAll {
+    fn drop(&mut self) {
+        self.0.core.keep_no_more();
+    }
+}
+
+impl fmt::Debug for KeptAll {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeptAll")
+    }
+}
+
 /// A core with its threads.
 pub(crate) struct Running {
     pub(crate) core: Arc<Core>,
@@ -416,6 +432,16 @@ impl Vm {
     /// What has been done so far.
     pub fn statistics(&self) -> Statistics {
         self.0.core.statistics()
+    }
+
+    /// Brings all memory in, whatever may be resident, and keeps it until the result is dropped. A child that
+    /// is forked meanwhile has all of it, and as its own: no page of it ever leaves.
+    ///
+    /// Mapped objects are brought as far as they have been touched, and in the child the other pages are
+    /// zeros.
+    pub fn keep_all(&self) -> KeptAll {
+        self.0.core.keep_all();
+        KeptAll(self.0.clone())
     }
 
     /// How long page faults took that a thread of this served.

@@ -227,6 +227,8 @@ pub(crate) struct Pages {
     rescued: usize,
     retired: usize,
     limit: usize,
+    /// How many want that no page leaves, whatever the limit is.
+    keepers: usize,
     used: usize,
     peak: usize,
     /// The hash of a page of zeros.
@@ -247,6 +249,7 @@ impl Pages {
             rescued: 0,
             retired: 0,
             limit,
+            keepers: 0,
             used: 0,
             peak: 0,
             zeros,
@@ -269,7 +272,38 @@ impl Pages {
 
     /// True if a page can come.
     pub(crate) fn has_room(&self) -> bool {
-        self.used < self.limit
+        self.room() > 0
+    }
+
+    /// Pages that can come.
+    fn room(&self) -> usize {
+        if self.keepers > 0 { usize::MAX / 2 } else { self.limit.saturating_sub(self.used) }
+    }
+
+    /// True if pages have to leave.
+    pub(crate) fn is_over_limit(&self) -> bool {
+        self.keepers == 0 && self.used > self.limit
+    }
+
+    /// No page leaves until [`keep_no_more`](Self::keep_no_more), and any number of them may come.
+    pub(crate) fn keep_all(&mut self) {
+        self.keepers += 1;
+    }
+
+    pub(crate) fn keep_no_more(&mut self) {
+        self.keepers -= 1;
+    }
+
+    /// Pages that have been touched and are not in their place.
+    pub(crate) fn absent(&self) -> Vec<(ObjectId, usize)> {
+        let is_here = |page: &Page| {
+            matches!(page.state, State::Untouched | State::Resident | State::Held | State::Failed)
+        };
+        let of_object = |(id, object): (&ObjectId, &Object)| -> Vec<_> {
+            let pages = object.pages.iter().enumerate().filter(|(_, page)| !is_here(page));
+            pages.map(|(index, _)| (*id, index)).collect()
+        };
+        self.objects.iter().flat_map(of_object).collect()
     }
 
     /// The most frames that were ever in use.
@@ -330,7 +364,7 @@ impl Pages {
     /// the default manager has them and there are frames. A manager that others have
     /// chosen is asked for single pages, as Mach's kernels ask. It may supply more.
     fn request(&mut self, id: ObjectId, index: usize, most: usize, now: u64) -> usize {
-        let left = (self.limit - self.used).min(most);
+        let left = self.room().min(most);
         let Some(Object { manager, pages }) = self.objects.get_mut(&id) else { return 0 };
         manager.window = if index == manager.next { (2 * manager.window).clamp(1, WINDOW) } else { 1 };
         let most = if manager.external { 1 } else { manager.window.min(left) };
@@ -374,7 +408,7 @@ impl Pages {
         precious: bool,
         overdraft: usize,
     ) -> Arrival {
-        let has_room = self.used < self.limit + overdraft;
+        let has_room = self.room() + overdraft > self.used.saturating_sub(self.limit);
         let Some((manager, page)) = self.object_and_page(id, index) else { return Arrival::Refuse };
         let requested = matches!(page.state, State::Requested { .. });
         match page.state {
@@ -461,7 +495,7 @@ impl Pages {
     pub(crate) fn victims(&mut self, most: usize) -> Vec<Victim> {
         let mut victims = Vec::new();
         for _ in 0..self.queue.len() {
-            if victims.len() == most {
+            if victims.len() == most || self.keepers > 0 {
                 break;
             }
             let Some((next, came)) = self.queue.pop_front() else { break };
@@ -530,7 +564,7 @@ impl Pages {
     /// Pages that have been aside for the longest time, with their batch: they are leaving from now on. `None`
     /// if there is room and no more are aside than may be, or none are.
     pub(crate) fn retire(&mut self) -> Option<(u64, Vec<Victim>)> {
-        if self.has_room() && self.aside <= self.most_aside {
+        if self.keepers > 0 || (self.has_room() && self.aside <= self.most_aside) {
             return None;
         }
         let (batch, mut victims) = self.batches.pop_front()?;

@@ -209,3 +209,32 @@ fn discarded_memory_is_zeros_and_takes_no_room() {
         }
     });
 }
+
+/// For a fork all of the memory is brought in; then the limit holds again.
+#[test]
+fn all_memory_is_kept_as_long_as_somebody_asks_for_it() {
+    paged(64, |vm, _| {
+        let mut memory = vm.allocate(400 * PAGE).unwrap();
+        memory[..300 * PAGE].chunks_exact_mut(PAGE).enumerate().for_each(|(at, page)| stamp(page, at as u64));
+        let kept = vm.keep_all();
+        // The zeros that nobody has touched are not there.
+        assert_eq!(vm.statistics().resident, 300 * PAGE);
+        let requests = vm.statistics().requests;
+        for (number, page) in memory.chunks_exact_mut(PAGE).enumerate() {
+            let mut expected = [0; PAGE];
+            if number < 300 {
+                stamp(&mut expected, number as u64);
+            }
+            assert!(page == expected, "page {number}");
+            stamp(page, number as u64 + 1000);
+        }
+        assert_eq!(vm.statistics().requests, requests, "nothing had to come");
+        drop(kept);
+        for (number, page) in memory.chunks_exact(PAGE).enumerate() {
+            let mut expected = [0; PAGE];
+            stamp(&mut expected, number as u64 + 1000);
+            assert!(page == expected, "page {number}");
+        }
+        assert!(vm.statistics().resident <= 64 * PAGE, "{:?}", vm.statistics());
+    });
+}

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -71,7 +72,7 @@ static void *allocate(void *number)
     unsigned state = 1 + (unsigned)(uintptr_t)number, tags[SLOTS];
     unsigned char *slots[SLOTS] = {0};
     size_t sizes[SLOTS];
-    for (unsigned turn = 1; turn <= 600; turn++) {
+    for (unsigned turn = 1; turn <= 300; turn++) {
         unsigned slot = next(&state) % SLOTS, how = next(&state) % 8;
         size_t size = some_size(&state);
         if (slots[slot]) {
@@ -264,6 +265,88 @@ static void start_programs(void)
     SHOULD(holds(memory, 500 * PAGE, 4));
 }
 
+static unsigned char *small, *large, *mapped;
+
+static void fill_all(unsigned tag)
+{
+    fill(small, 90000, tag);
+    fill(large, 500 * PAGE, tag + 1);
+    fill(mapped, 300 * PAGE, tag + 2);
+}
+
+static int all_hold(unsigned tag)
+{
+    return holds(small, 90000, tag) && holds(large, 500 * PAGE, tag + 1) && holds(mapped, 300 * PAGE, tag + 2);
+}
+
+/* What a child does: it has what there was at the fork, and memory of its own. */
+static void live_as_child(unsigned tag, int depth)
+{
+    unsigned char *of_parent = realloc(malloc(300000), 3000000);
+    SHOULD(all_hold(tag));
+    fill_all(tag + 10);
+    with_threads(allocate);
+    with_threads(mappings);
+    fill(of_parent, 3000000, 6);
+    if (depth) {
+        pid_t child = fork();
+        if (child == 0) {
+            live_as_child(tag + 10, depth - 1);
+            _exit(0);
+        }
+        fill_all(tag + 20);
+        SHOULD(wait_for(child) == 0);
+        SHOULD(all_hold(tag + 20) && holds(of_parent, 3000000, 6));
+        fill_all(tag + 10);
+    }
+    free(of_parent);
+    SHOULD(all_hold(tag + 10));
+    free(small);
+    free(large);
+    SHOULD(munmap(mapped, 300 * PAGE) == 0);
+}
+
+static volatile int is_over;
+
+/* Memory that changes while others fork. */
+static void *meanwhile(void *number)
+{
+    while (!is_over)
+        allocate(number);
+    return NULL;
+}
+
+static void forks(void)
+{
+    pthread_t thread;
+    small = malloc(90000);
+    large = malloc(500 * PAGE);
+    mapped = map(300 * PAGE);
+    SHOULD(pthread_create(&thread, NULL, meanwhile, NULL) == 0);
+    for (unsigned turn = 0; turn < 3; turn++) {
+        fill_all(turn);
+        pid_t child = fork();
+        if (child == 0) {
+            is_over = 1;
+            live_as_child(turn, turn == 1);
+            exit(0);
+        }
+        fill_all(turn + 50);
+        SHOULD(wait_for(child) == 0);
+        SHOULD(all_hold(turn + 50));
+    }
+    is_over = 1;
+    SHOULD(pthread_join(thread, NULL) == 0);
+    fill_all(7);
+    /* A child that nobody could prepare must not take zeros for its memory. */
+    pid_t child = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+    if (child == 0)
+        syscall(SYS_exit_group, holds(mapped, 300 * PAGE, 9) ? 1 : 0);
+    int status = wait_for(child);
+    SHOULD(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+    SHOULD(all_hold(7));
+}
+
 int main(int count, char **arguments)
 {
     const char *part = count > 1 ? arguments[1] : "";
@@ -277,6 +360,8 @@ int main(int count, char **arguments)
         system_calls();
     else if (strcmp(part, "start") == 0)
         start_programs();
+    else if (strcmp(part, "fork") == 0)
+        forks();
     else if (strcmp(part, "exec") == 0)
         execl("/proc/self/exe", arguments[0], "system", NULL);
     else if (strcmp(part, "abort") == 0)
