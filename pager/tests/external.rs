@@ -3,6 +3,7 @@
 mod world;
 
 use mach_defs::gnu::default_pager::{self, DefaultPagerInfo, DefaultPagerObject, DefaultPagerPage};
+use mach_defs::gnu::memory_object;
 use mach_pager::Config;
 use mach_pager::store::Store;
 use mig_runtime::kernel::local::Local;
@@ -110,6 +111,61 @@ fn an_object_that_nobody_maps_goes_with_the_last_right() {
     drop(other);
     world.serve();
     assert_eq!(world.pager.object_count(), 0);
+    world.end();
+}
+
+/// A thread that has received such a message looks for the object by the name of its port. Were that name
+/// given to another object meanwhile, it would end that one's use, or take its turn.
+#[test]
+fn the_name_of_an_object_is_held_until_the_kernel_has_told_of_its_control_port() {
+    let world = World::new();
+    let object = Object::using(world.create_external(SIZE));
+    object.init();
+    world.serve();
+    let receive = || world.pager_task.census().receive;
+    let held = receive();
+    // Two messages, in this order.
+    object.leave();
+    world.serve_some(1);
+    assert_eq!(
+        (world.pager.object_count(), receive()),
+        (1, held),
+        "the second one may be in a thread's hands"
+    );
+
+    let other = Object::using(world.create_external(SIZE));
+    other.init();
+    world.serve();
+    assert_eq!((world.pager.object_count(), receive()), (1, held));
+    other.request(0, SIZE);
+    world.settle();
+    assert_eq!(other.answers(), [Ready, Unavailable { offset: 0, size: SIZE }]);
+    other.terminate();
+    world.end();
+}
+
+#[test]
+fn an_object_goes_whatever_was_asked_about_its_control_port() {
+    let world = World::new();
+    // Once, twice, and of a port that another object has, too: the kernel tells only the last one of its
+    // death.
+    let object = Object::using(world.create_external(SIZE));
+    let others = [0; 2].map(|_| world.create_external(SIZE));
+    object.init();
+    object.init();
+    for other in &others {
+        memory_object::memory_object_init(other, &object.control, &object.name, SIZE).unwrap();
+        memory_object::memory_object_init(other, &object.control, &object.name, SIZE + 1).unwrap();
+    }
+    world.serve();
+    assert_eq!(world.pager.object_count(), 3);
+    let [first, last] = others;
+    drop(first);
+    world.serve();
+    assert_eq!(world.pager.object_count(), 2);
+    object.terminate();
+    world.serve();
+    drop(last);
     world.end();
 }
 

@@ -32,6 +32,11 @@ pub(crate) struct Entry<K: Kernel, P: Platform, S: Store> {
 pub(crate) struct State<K: Kernel, P: Platform, S: Store> {
     pub(crate) object: Object<Place<S>, Shared<K, P>>,
     pub(crate) rights: Rights<K>,
+    /// How many messages about control ports the kernel is still to send, each of which has the object's
+    /// name.
+    pub(crate) awaited: u32,
+    /// The object is to be forgotten when those have come.
+    pub(crate) is_over: bool,
     /// How many of its pages count as those of others than the kernel.
     pub(crate) charged: u64,
     /// The next one of those whose pages are to be forgotten: a list of them takes no memory.
@@ -80,7 +85,16 @@ impl<K: Kernel> Rights<K> {
 impl<K: Kernel, P: Platform, S: Store> Entry<K, P, S> {
     pub(crate) fn new(handle: u32, object: Object<Place<S>, Shared<K, P>>, rights: Rights<K>) -> Arc<Self> {
         let (name, origin) = (rights.port.name(), object.origin());
-        let state = State { object, rights, charged: 0, next_forgotten: None, waiting: 0, stopped: false };
+        let state = State {
+            object,
+            rights,
+            awaited: 0,
+            is_over: false,
+            charged: 0,
+            next_forgotten: None,
+            waiting: 0,
+            stopped: false,
+        };
         let (state, turn) = (Mutex::<P, _>::new(state), P::Condvar::default());
         Arc::new(Self { name, handle, origin, state, turn })
     }

@@ -141,5 +141,9 @@ fronts! {
         fn mach_notify_port_deleted(pager, port, at, _name: Name) {
             pager.control_released(at, port.is_send_once())
         }
+
+        fn mach_notify_send_once(pager, port, at) {
+            pager.control_released(at, port.is_send_once())
+        }
     }
 }

@@ -144,6 +144,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
             drop(state);
             let fits = fits && user.control.watch(&port).is_ok();
             state = turn.lock();
+            state.awaited += u32::from(fits);
             let decision = if fits { state.object.init() } else { Init::Refuse };
             match decision {
                 Init::Ready => state.rights.user = Some(user.clone()),
@@ -192,14 +193,32 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         }
         // If it is nobody's any more, then the kernel has said so before.
         let _ = self.end_use(turn, control.name(), None);
+        self.was_told(&entry);
         Ok(())
     }
 
-    /// The notification that the pager has released the right to a control port: no news.
+    /// The kernel has told of a control port what it was asked to tell. It does so once.
+    fn was_told(&self, entry: &Arc<Entry<K, P, S>>) {
+        let is_over = {
+            let mut state = entry.lock();
+            state.awaited = state.awaited.saturating_sub(1);
+            state.is_over && state.awaited == 0
+        };
+        if is_over {
+            self.forget(entry);
+        }
+    }
+
+    /// The notification that the pager has released the right to a control port, or has asked again about it:
+    /// no news.
     pub(super) fn control_released(&self, at: At<NameOf<K>>, asked_for: bool) -> Result<(), KernReturn> {
         let entry = self.entry(at.port)?;
-        let _turn = self.turn(&entry, at)?;
-        if asked_for { Ok(()) } else { Err(self.refused()) }
+        drop(self.turn(&entry, at)?);
+        if !asked_for {
+            return Err(self.refused());
+        }
+        self.was_told(&entry);
+        Ok(())
     }
 
     /// A kernel ends its use of an object, or no longer waits for it.

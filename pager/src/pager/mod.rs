@@ -343,9 +343,21 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         Ok(entry)
     }
 
-    /// Releases all that an object has. Its pages are given back in the background, and until then it counts
-    /// as one.
+    /// Releases all that an object has, once no message about its control ports is to come any more: a thread
+    /// may have received one, and would take another object for this one if that had its name. Its pages are
+    /// given back in the background, and until then it counts as one.
     fn forget(&self, entry: &Arc<Entry<K, P, S>>) {
+        let (users, is_awaited) = {
+            let mut state = entry.lock();
+            state.is_over = true;
+            let Rights { user, ended, next, .. } = &mut state.rights;
+            ((user.take(), ended.take(), next.take()), state.awaited > 0)
+        };
+        // Of each that was watched the kernel says now that it is gone.
+        drop(users);
+        if is_awaited {
+            return;
+        }
         // First of all, because the name may be in use again as soon as the port is gone.
         if !self.objects.remove(entry) {
             return;

@@ -329,6 +329,12 @@ impl Object {
         answers.0.into_inner().unwrap()
     }
 
+    /// Nobody has a right to the object, and then its kernel dies.
+    pub fn leave(self) {
+        drop(self.port);
+        drop(self.control);
+    }
+
     /// The kernel does not use it any more; the right to it goes with that.
     pub fn terminate(self) {
         self.control.leave_set().unwrap();
