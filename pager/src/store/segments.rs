@@ -29,6 +29,8 @@ pub(super) struct Segments {
     moved: Vec<u32>,
     /// How many writes to slots of it are under way.
     writes: Vec<u16>,
+    /// The sum of what the pages in each weigh.
+    sums: Vec<u64>,
     /// A bit for each that stays where it is: it has slots that are not to be read or written.
     fixed: Vec<u64>,
     /// The place where nothing is.
@@ -53,25 +55,30 @@ pub(super) struct Rewrite {
     /// Where it is, and where it goes, as slots of the device.
     pub(super) from: u64,
     pub(super) to: u64,
+    /// What its pages weigh.
+    pub(super) sum: u64,
 }
 
 impl Segments {
-    /// For the slots whose bits are these, all of which are taken of the segment that is the first spare
-    /// place.
-    pub(super) fn new(taken: &[u64], spare: u64) -> Result<Self, TryReserveError> {
-        let count = taken.len();
-        let mut segments = Self {
+    /// This many segments, each where its number says. All slots are to be taken of the one that is the first
+    /// spare place.
+    pub(super) fn new(count: usize, spare: u64) -> Result<Self, TryReserveError> {
+        Ok(Self {
             moved: Vec::zeros(count)?,
             writes: Vec::zeros(count)?,
+            sums: Vec::zeros(count)?,
             fixed: Vec::zeros(count.div_ceil(SEGMENT as usize))?,
             spare,
             rewritten: None,
             head: 0,
-        };
-        for at in (0..count).filter(|at| taken[*at] != 0) {
-            segments.fix(at as u64 * SEGMENT);
+        })
+    }
+
+    /// A page has come to a slot that weighs this; or has gone, if it is the negative.
+    pub(super) fn weigh(&mut self, slot: u64, weight: u64) {
+        if let Some(sum) = self.sums.get_mut((slot / SEGMENT) as usize) {
+            *sum = sum.wrapping_add(weight);
         }
-        Ok(segments)
     }
 
     /// Where a slot is on the device.
@@ -84,7 +91,9 @@ impl Segments {
     /// The segment of this slot stays where it is from now on.
     pub(super) fn fix(&mut self, slot: u64) {
         let segment = slot / SEGMENT;
-        self.fixed[(segment / SEGMENT) as usize] |= 1 << (segment % SEGMENT);
+        if let Some(word) = self.fixed.get_mut((segment / SEGMENT) as usize) {
+            *word |= 1 << (segment % SEGMENT);
+        }
     }
 
     fn is_fixed(&self, segment: usize) -> bool {
@@ -136,7 +145,8 @@ impl Segments {
             idle ^= lowest;
         }
         self.rewritten = Some((segment, 0));
-        Rewrite { first, kept: taken, new, idle, from: self.place(first), to: self.spare * SEGMENT }
+        let (from, to) = (self.place(first), self.spare * SEGMENT);
+        Rewrite { first, kept: taken, new, idle, from, to, sum: self.sums[segment as usize] }
     }
 
     /// The segment is at its new place, or where it was. Returns which slots were given back meanwhile.

@@ -68,8 +68,8 @@ impl Slots {
     }
 
     /// Lets segments move, for which the last one that is whole is spared, if there are enough of them. True
-    /// if they do.
-    pub(super) fn move_segments(&mut self) -> Result<bool, TryReserveError> {
+    /// if they do. Those with slots that are none, or are `bad`, stay where they are.
+    pub(super) fn move_segments(&mut self, bad: &[u32]) -> Result<bool, TryReserveError> {
         let words = &self.taken[0];
         let Some(spare) = words.iter().rposition(|word| *word == 0) else { return Ok(false) };
         if (words.len() as u64) < SEGMENTS_MIN {
@@ -79,8 +79,19 @@ impl Slots {
             self.take(slot);
         }
         self.total = self.free;
-        self.segments = Some(Segments::new(&self.taken[0], spare as u64)?);
+        let mut segments = Segments::new(self.taken[0].len(), spare as u64)?;
+        // The superblock is before the first slot, and its backup after the last one.
+        let ends = [self.usable.start.saturating_sub(1), self.usable.end];
+        ends.into_iter().chain(bad.iter().map(|slot| u64::from(*slot))).for_each(|slot| segments.fix(slot));
+        self.segments = Some(segments);
         Ok(true)
+    }
+
+    /// A page has come to a slot that weighs this; or is about to go, if it is the negative.
+    pub(super) fn weigh(&mut self, slot: u64, weight: u64) {
+        if let Some(segments) = &mut self.segments {
+            segments.weigh(slot, weight);
+        }
     }
 
     /// Where a slot is on the device.

@@ -61,8 +61,6 @@ pub struct SwapStore<D, P: Platform, C = Checksum> {
 
 /// What it takes to write segments as a whole.
 struct Rewriting<P: Platform> {
-    /// Of the pages in each segment, the sum of what their tags [count](weight).
-    sums: Box<[AtomicU64]>,
     /// Memory for a segment, unless one is being written.
     memory: Mutex<P, Option<Box<[u8]>>>,
     /// How many times in a row a segment could not be written.
@@ -186,9 +184,8 @@ impl<D: Disk, P: Platform, C: Protection> SwapStore<D, P, C> {
         let mut slots = Slots::new(header.usable(), &header.bad).map_err(|_| HeaderError::Memory)?;
         let rewrites = disk.prefers_long_writes()
             && C::IS_NUMBER
-            && slots.move_segments().map_err(|_| HeaderError::Memory)?;
+            && slots.move_segments(&header.bad).map_err(|_| HeaderError::Memory)?;
         let rewriting = rewrites.then(|| Rewriting {
-            sums: (0..header.slots.div_ceil(SEGMENT)).map(|_| AtomicU64::new(0)).collect(),
             memory: Mutex::<P, _>::new(Some(vec![0; SEGMENT as usize * header.page_size].into_boxed_slice())),
             failures: AtomicU64::new(0),
         });
@@ -317,13 +314,8 @@ impl<D: Disk, P: Platform, C: Protection> SwapStore<D, P, C> {
         memory: &mut [u8],
         done: &mut Done<'_, C::Tag>,
     ) -> usize {
-        let begun = {
-            let mut slots = self.slots.lock();
-            let begun = slots.begin_rewrite(pages.len());
-            begun.map(|rewrite| (rewrite, rewriting.sums[(rewrite.first / SEGMENT) as usize].load(Relaxed)))
-        };
-        let Some((rewrite, sum)) = begun else { return 0 };
-        if !self.read_segment(&rewrite, sum, memory) {
+        let Some(rewrite) = self.slots.lock().begin_rewrite(pages.len()) else { return 0 };
+        if !self.read_segment(&rewrite, memory) {
             // It has a bad spot.
             self.slots.lock().end_rewrite(&rewrite, false, true);
             return 0;
@@ -353,8 +345,8 @@ impl<D: Disk, P: Platform, C: Protection> SwapStore<D, P, C> {
     }
 
     /// Reads a segment. False if its pages are not those that were stored there.
-    fn read_segment(&self, rewrite: &Rewrite, sum: u64, memory: &mut [u8]) -> bool {
-        let Rewrite { first, kept, from, .. } = *rewrite;
+    fn read_segment(&self, rewrite: &Rewrite, memory: &mut [u8]) -> bool {
+        let Rewrite { first, kept, from, sum, .. } = *rewrite;
         // From the first page to the last one.
         let pages = kept.trailing_zeros().min(63) as usize..(64 - kept.leading_zeros()) as usize;
         if pages.is_empty() {
@@ -599,8 +591,8 @@ impl<D: Disk, P: Platform, C: Protection> SwapStore<D, P, C> {
     /// The place of a page that has been written.
     fn written(&self, slot: u64, tag: Option<C::Tag>) -> Result<Slot<C::Tag>, StoreError> {
         self.counts.pages_written.fetch_add(1, Relaxed);
-        if let (Some(rewriting), Some(tag)) = (&self.rewriting, &tag) {
-            rewriting.add(slot, weight::<C>(slot, tag));
+        if let (Some(_), Some(tag)) = (&self.rewriting, &tag) {
+            self.slots.lock().weigh(slot, weight::<C>(slot, tag));
         }
         tag.map(|tag| Slot::new(slot, tag)).ok_or(StoreError::Io)
     }
@@ -647,17 +639,7 @@ impl<D: Disk, P: Platform, C: Protection> SwapStore<D, P, C> {
     }
 }
 
-impl<P: Platform> Rewriting<P> {
-    /// Adds to the sum of the segment with this slot.
-    fn add(&self, slot: u64, weight: u64) {
-        if let Some(sum) = self.sums.get((slot / SEGMENT) as usize) {
-            sum.fetch_add(weight, Relaxed);
-        }
-    }
-}
-
-/// What the tag of a page counts in the sum of its segment: another number in each slot, spread over all
-/// bits.
+/// What a page weighs in the sum of its segment: another number in each slot, spread over all bits.
 fn weight<C: Protection>(slot: u64, tag: &C::Tag) -> u64 {
     let number = u64::from(C::number(tag)) * SEGMENT + slot % SEGMENT;
     let mixed = (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -698,8 +680,8 @@ impl<D: Disk, P: Platform, C: Protection> Store for SwapStore<D, P, C> {
     fn free(&self, place: Self::Place) {
         let slot = place.number();
         let mut slots = self.slots.lock();
-        if let Some(rewriting) = &self.rewriting {
-            rewriting.add(slot, weight::<C>(slot, &place.tag).wrapping_neg());
+        if self.rewriting.is_some() {
+            slots.weigh(slot, weight::<C>(slot, &place.tag).wrapping_neg());
         }
         self.put(&mut slots, slot);
     }

@@ -36,7 +36,7 @@ pub(crate) struct Options {
     /// Processors. Only the kernel x86_64-smp uses more than one.
     #[arg(long, value_name = "N", default_value_t = 1)]
     smp: u32,
-    /// What the program does: touch, sparse, fork, outgrow, lose, die, share, change, swap, copy, ask, attack
+    /// What the program does: touch, sparse, fork, outgrow, lose, die, share, change, swap, osf, copy, ask, attack
     /// or exhaust.
     #[arg(long, value_name = "WORK", default_value = "touch", value_parser = WORKS)]
     work: String,
@@ -207,6 +207,7 @@ fn runs(kernel: Kernel) -> Vec<Run> {
         two_programs("two programs at once", kernel, [24, 16]),
         small("questions to the pager", &[Program::new("ask", 40)]),
         small("disks that come and go", &[Program::new("swap", 32)]),
+        small("backing stores as OSF has them", &[Program::new("osf", 32)]),
         small("a change of the manager", &[Program::new("change", 12)]),
         // Objects that are not the kernel's may fill half of the paging space.
         Run {

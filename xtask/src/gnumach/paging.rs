@@ -73,12 +73,12 @@ impl Program {
     /// How many disks it needs: one for each default memory manager that it is to have, and one that it adds
     /// itself.
     fn disks(self) -> usize {
-        if ["change", "swap"].contains(&self.work) { 2 } else { 1 }
+        if ["change", "swap", "osf"].contains(&self.work) { 2 } else { 1 }
     }
 
     /// How many of them it adds itself.
     fn adds(self) -> usize {
-        usize::from(self.work == "swap")
+        usize::from(["swap", "osf"].contains(&self.work))
     }
 }
 

@@ -13,6 +13,7 @@
 //! - `change`: have memory of two memory managers, of which first one and then the other is the default one;
 //! - `copy`: write an object of the pager's while there is a copy of it;
 //! - `swap`: add a disk to the paging space, and take the first one away, while memory is in it;
+//! - `osf`: the same by OSF's calls, where the kernel drives disks; and what they refuse;
 //! - `ask`: compare what the pager tells about its objects with what is known about them;
 //! - `attack`: send the pager what it does not expect;
 //! - `exhaust`: send it what would use up its buffers, its threads and the memory of the machine.
@@ -27,6 +28,7 @@ mod attack;
 mod child;
 mod memory;
 mod object;
+mod osf;
 mod swap;
 
 /// The calls to the pager's supervisor.
@@ -100,6 +102,7 @@ fn main(mut arguments: Arguments) {
         "change" => object::change(&mut checks, &host, mebibytes),
         "copy" => object::copy(&mut checks, &host, mebibytes),
         "swap" => swap::swap(&mut checks, &host, &device, mebibytes),
+        "osf" => osf::osf(&mut checks, &host, &device, mebibytes),
         "ask" => object::ask(&mut checks, &host, mebibytes),
         "attack" => attack::attack(&mut checks, &host, mebibytes),
         "exhaust" => attack::exhaust(&mut checks, &host, mebibytes),

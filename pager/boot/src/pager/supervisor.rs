@@ -146,6 +146,10 @@ impl Boot<GnuMach> for Supervisor<'_> {
         Ok(())
     }
 
+    fn boot_backing_stores(&self, _boot: Port<'_, GnuMach>) -> Result<SendRight, KernReturn> {
+        self.pagers.first().ok_or(KernReturn::KERN_FAILURE)?.backing_store_right()
+    }
+
     fn boot_manager(&self, _boot: Port<'_, GnuMach>, pager: Natural) -> Result<(), KernReturn> {
         let pager = self.pagers.get(pager as usize).ok_or(KernReturn::KERN_INVALID_ARGUMENT)?;
         set_manager(self.host, pager)
