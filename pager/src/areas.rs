@@ -14,6 +14,9 @@ use crate::store::{Disk, Runs, Store as _, SwapStore, VolumeError, VolumeInfo, V
 /// `EINVAL` of the Hurd, with which its pager answers for storage that makes no sense.
 pub const HURD_EINVAL: KernReturn = KernReturn(0x4000_0016);
 
+/// How many parts of a device an area may have: a file in more pieces is no good paging space.
+pub const RUNS_MAX: usize = 4096;
+
 /// What the calls of administrators do to the paging space. A pager that [has](crate::SwapPager::set_areas)
 /// none answers them with `KERN_FAILURE`.
 ///
@@ -179,6 +182,10 @@ impl<K: Kernel, V: Devices<K>, P: Platform> Areas<K> for PagingSpace<K, V, P> {
     ) -> Result<(), KernReturn> {
         let name = area.name;
         self.check_name(name)?;
+        if runs.len() > RUNS_MAX {
+            let why = format_args!("it is in more than {RUNS_MAX} parts");
+            return Err(self.refuse(name, &why, HURD_EINVAL));
+        }
         let port = device.name();
         // Held until the area is there, so that two calls do not both find it unused.
         let mut storage = self.storage.lock();

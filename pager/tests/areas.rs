@@ -302,6 +302,10 @@ fn what_makes_no_sense_is_refused_with_a_line_and_nothing_is_added() {
     ] {
         refused(storage(&world, &device, runs, "s", true), HURD_EINVAL, &format!("paging space s: {why}"));
     }
+    // As many parts as a message may bring: neither memory nor time for all of them.
+    let parts = vec![1; 2 * 100_000];
+    let many = "paging space s: it is in more than 4096 parts";
+    refused(storage(&world, &device, &parts, "s", true), HURD_EINVAL, many);
     assert_eq!(storage(&world, &device, &[0], "s", true), Err(HURD_EINVAL), "half a run");
     assert_eq!(storage(&world, &device, &[2, 3], "s", true), Ok(()));
     machine.said();

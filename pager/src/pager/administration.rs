@@ -1,5 +1,6 @@
 //! The calls of `default_pager`: what administrators ask.
 
+use alloc::collections::TryReserveError;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -18,7 +19,7 @@ use mig_runtime::{
 
 use super::SwapPager;
 use super::entry::{Admitted, Entry, Rights};
-use crate::areas::{Area, Areas, HURD_EINVAL};
+use crate::areas::{Area, Areas, HURD_EINVAL, RUNS_MAX};
 use crate::object::Origin;
 use crate::store::Store;
 
@@ -78,11 +79,8 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> DefaultPager<K> for SwapPager<
         };
         let entries = self.objects.all();
         let entry = entries.iter().find(is_it).ok_or(KernReturn::KERN_INVALID_ARGUMENT)?;
-        let pages = stored_pages(entry);
-        Ok(pages
-            .into_iter()
-            .map(|page| DefaultPagerPage { dpp_offset: saturate(self.offset(page)) })
-            .collect())
+        stored_pages(entry, |page| DefaultPagerPage { dpp_offset: saturate(self.offset(page)) })
+            .map_err(|_| KernReturn::KERN_RESOURCE_SHORTAGE)
     }
 
     fn default_pager_paging_file(
@@ -115,7 +113,8 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> hurd::DefaultPager<K> for Swap
         if !add {
             return self.remove_areas(&*areas, &[name]);
         }
-        let runs = runs.chunks(2).map(|run| match run {
+        // One more than there may be, which is refused, and not a machine's memory full.
+        let runs = runs.chunks(2).take(RUNS_MAX + 1).map(|run| match run {
             #[allow(clippy::unnecessary_cast)]
             [first, count] => Ok((*first as u64, *count as u64)),
             _ => Err(HURD_EINVAL),
@@ -163,21 +162,27 @@ pub fn object_calls<K: Kernel<Abi = Gnu>, P: Platform, S: Store>(
 /// How many pages of an object are looked at before others have their turn.
 const PIECE: usize = 64;
 
-/// The pages of an object that the store has. No memory is asked for with the lock in hands.
-fn stored_pages<K: Kernel, P: Platform, S: Store>(entry: &Entry<K, P, S>) -> Vec<u64> {
+/// The pages of an object that the store has. No memory is asked for with the lock in hands, and there may
+/// not be enough for all.
+fn stored_pages<K: Kernel, P: Platform, S: Store, T>(
+    entry: &Entry<K, P, S>,
+    tell: impl Fn(u64) -> T,
+) -> Result<Vec<T>, TryReserveError> {
     let mut pages = Vec::new();
     let mut piece = [0; PIECE];
+    let mut from = 0;
     loop {
-        let from = pages.last().map_or(0, |last| last + 1);
         let count = {
             let state = entry.lock();
             let found = piece.iter_mut().zip(state.object.pages().in_store(from));
             found.map(|(place, page)| *place = page).count()
         };
-        pages.extend_from_slice(&piece[..count]);
+        pages.try_reserve(count)?;
+        pages.extend(piece[..count].iter().map(|page| tell(*page)));
         if count < PIECE {
-            return pages;
+            return Ok(pages);
         }
+        from = piece[PIECE - 1] + 1;
     }
 }
 
