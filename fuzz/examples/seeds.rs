@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use mig_codegen::Config;
 use mig_codegen::abi::Abi;
-use mig_codegen::model::{Complex, InLine, Message, SlotRole, Slot, TypeWord};
+use mig_codegen::model::{Complex, InLine, Message, Slot, SlotRole, TypeWord};
 use mig_fuzz::{ABIS, Call, Choice, Demux, Formed, with_abi};
 use mig_runtime::Type;
 use mig_runtime::abi::NDR;
@@ -104,7 +104,9 @@ fn write<A: Formed>(
 fn bytes<A: Formed>(slot: &Slot) -> Vec<u8> {
     match (slot.role, &slot.word) {
         (SlotRole::Header | SlotRole::Trailer, _) => Vec::new(),
-        (SlotRole::BodyCount, _) => checked(slot, "msgh_descriptor_count").unwrap_or(0).to_le_bytes().to_vec(),
+        (SlotRole::BodyCount, _) => {
+            checked(slot, "msgh_descriptor_count").unwrap_or(0).to_le_bytes().to_vec()
+        }
         (SlotRole::Port | SlotRole::Ool | SlotRole::OolPorts, _) => descriptor(slot),
         (SlotRole::Ndr, _) => NDR.to_vec(),
         (_, Some(word)) => type_word::<A>(word),

@@ -29,10 +29,12 @@ fuzz_target!(|input: &[u8]| {
 
     let interfaces: Vec<_> = dictionary.interfaces().collect();
     let interface = &interfaces[usize::from(*interface) % interfaces.len()];
-    let Some(routine) = interface.routines.get(usize::from(*routine) % interface.routines.len().max(1)) else {
+    let Some(routine) = interface.routines.get(usize::from(*routine) % interface.routines.len().max(1))
+    else {
         return;
     };
-    let kind = if kind & 1 == 0 || routine.reply.is_none() { MessageKind::Request } else { MessageKind::Reply };
+    let kind =
+        if kind & 1 == 0 || routine.reply.is_none() { MessageKind::Request } else { MessageKind::Reply };
     let decoded = decode_as(interface, routine, kind, bytes);
     assert!(decoded.pieces.iter().all(|piece| piece.offset + piece.len <= bytes.len()));
     let code_only = decoded.code.is_some_and(|code| code != 0);

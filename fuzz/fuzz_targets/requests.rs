@@ -19,7 +19,11 @@ fn serve<A: Formed>(demuxes: &[Demux<A>], choice: Choice, body: &[u8]) {
     let kernel = Wire::<A>::new();
     kernel.answer(move |_| Ok(flight.clone()));
     let (mut buffer, mut storage) = (MsgBuf::<8192>::new(), MsgBuf::<64>::new());
-    let Ok(mut request) = Received::receive(&kernel, buffer.words(), Receive::from(mig_runtime::PortName::from_word(REQUEST_PORT.0.into()))) else {
+    let Ok(mut request) = Received::receive(
+        &kernel,
+        buffer.words(),
+        Receive::from(mig_runtime::PortName::from_word(REQUEST_PORT.0.into())),
+    ) else {
         return;
     };
     let mut reply = Reply::new(&kernel, storage.words());

@@ -1,9 +1,10 @@
 //! `mig explain`
 
 use clap::Args;
+use mig_codegen::breaking::rules;
 use mig_codegen::explain;
 
-use crate::{Failure, breaking, print, tell};
+use crate::{Failure, print, tell};
 
 /// Explain an error or a warning by its code, or list all codes
 #[derive(Args)]
@@ -17,10 +18,10 @@ impl Explain {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let Some(code) = &self.code else {
             let lines = explain::ALL.iter().map(|known| format!("{}  {}\n", known.code, known.title));
-            let rules = breaking::ALL.iter().map(|rule| format!("{}  {}\n", rule.name, rule.title));
+            let rules = rules::ALL.iter().map(|rule| format!("{}  {}\n", rule.name, rule.title));
             return print(&lines.chain(rules).collect::<String>());
         };
-        if let Some(rule) = breaking::by_name(code) {
+        if let Some(rule) = rules::by_name(code) {
             let (name, category) = (rule.name, rule.category.name());
             return print(&format!("{name}: {} ({category})\n\n{}\n", rule.title, rule.text));
         }

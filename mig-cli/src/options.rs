@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, Read as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -160,6 +160,27 @@ impl Options {
         Ok(Source { path: STDIN.into(), text: Some(self.telling.standard_input()?) })
     }
 
+    /// Reads a file that is no text.
+    pub(crate) fn read(&self, path: &Path) -> Result<Vec<u8>, Failure> {
+        let read = fs::File::open(path).and_then(|file| {
+            let mut bytes = Vec::new();
+            file.take(LARGEST_PROGRAM + 1).read_to_end(&mut bytes)?;
+            match bytes.len() as u64 > LARGEST_PROGRAM {
+                true => Err(io::Error::other("it has more than a gigabyte")),
+                false => Ok(bytes),
+            }
+        });
+        read.map_err(|error| {
+            self.tell_error(&format!("{}: {error}", path.display()));
+            INPUT
+        })
+    }
+
+    /// Whether the command line says which ABI it is.
+    pub(crate) fn names_abi(&self) -> bool {
+        self.abi.is_some()
+    }
+
     /// Opens an input that is read as it comes; `-` is standard input.
     pub(crate) fn open_stream(&self, path: &Path) -> Result<Box<dyn BufRead>, Failure> {
         if path == Path::new("-") {
@@ -198,6 +219,9 @@ pub(crate) fn arguments(given: impl Iterator<Item = OsString>) -> Vec<OsString> 
         })
         .collect()
 }
+
+/// A program with more bytes than these is not read.
+const LARGEST_PROGRAM: u64 = 1 << 30;
 
 /// An input of the command: a file, or standard input.
 pub(crate) struct Source {

@@ -29,7 +29,14 @@ use mig_abi::RightNumbers;
 use mig_parser::ast::ImportKind;
 
 use crate::Side;
-use crate::model::{Interface, Scalar, Type, TypeKind};
+use crate::model::{Interface, Routine, Scalar, Type, TypeKind};
+
+/// How many words the arguments of a routine's function in a server are, as Apple's MIG counts them for the
+/// descriptors that it leaves in a program (`argc` of `<mach/mig.h>`): one for each parameter, the numbers of
+/// elements included, and of a structure as many as it has.
+pub fn server_words(interface: &Interface, routine: &Routine) -> u32 {
+    prototypes::server_words(interface, routine)
+}
 
 /// The header of an interface, with the prototypes of a side's functions: those that a client calls, those
 /// that a server is made of, or both. `None` for Mach 2.5, whose messages have other types.

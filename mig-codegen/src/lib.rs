@@ -141,6 +141,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod abi;
+pub mod breaking;
 mod build;
 pub mod c;
 pub mod codes;

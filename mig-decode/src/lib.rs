@@ -42,10 +42,14 @@
 //!
 //! Messages are of little-endian machines.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod decode;
 mod dictionary;
 mod encode;
 mod input;
+#[cfg(feature = "programs")]
+mod program;
 mod value;
 mod words;
 
@@ -53,6 +57,9 @@ pub use crate::decode::{Decoded, Fault, Named, Piece, decode_as};
 pub use crate::dictionary::Dictionary;
 pub use crate::encode::{Ports, encode, right};
 pub use crate::input::{Dump, bytes_of};
+#[cfg(feature = "programs")]
+#[cfg_attr(docsrs, doc(cfg(feature = "programs")))]
+pub use crate::program::{Compiled, CompiledRoutine, is_program, subsystems};
 pub use crate::words::Header;
 #[doc(inline)]
 pub use mig_codegen::model::{MessageKind, SlotRole};

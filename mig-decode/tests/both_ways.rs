@@ -224,7 +224,8 @@ fn arrays_of_what_is_out_of_line() {
     }
 }
 
-/// Of an interface with a kernel side ports are addresses, so that headers of 64 bits have their ids elsewhere.
+/// Of an interface with a kernel side ports are addresses, so that headers of 64 bits have their ids
+/// elsewhere.
 #[test]
 fn messages_of_a_kernel_are_found_among_those_of_tasks() {
     let config = Config::new().abi("apple-64");

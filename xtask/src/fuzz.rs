@@ -8,12 +8,14 @@ use crate::command::{cargo, program, root, run as run_command, target, works};
 use crate::report::{Outcome, StepResult};
 
 /// What is fuzzed; each has its file in `fuzz/fuzz_targets`.
-const TARGETS: [&str; 6] = ["front_end", "format", "requests", "replies", "pager", "messages"];
+const TARGETS: [&str; 8] =
+    ["front_end", "format", "requests", "replies", "pager", "messages", "programs", "tables"];
 
 /// How to fuzz.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Only these targets: front_end, format, requests, replies, pager, messages.
+    /// Only these targets: front_end, format, requests, replies, pager, messages, programs,
+    /// tables.
     targets: Vec<String>,
     /// Seconds for each target.
     #[arg(long, default_value_t = 600)]

@@ -1,31 +1,32 @@
 //! `mig breaking`
 
-mod compare;
+mod compiled;
 mod revision;
-mod rules;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use mig_codegen::breaking::rules::{self, by_name};
+use mig_codegen::breaking::{self, Finding};
 use mig_codegen::model::Interface;
 use mig_codegen::table::AbiTable;
 use mig_codegen::{Config, Error, codes};
+use mig_decode::{Compiled, is_program, subsystems};
 use mig_parser::diagnostics::Diagnostics;
 use mig_parser::source::{SourceMap, Span};
 use serde_json::{Value, json};
 
-use self::compare::Finding;
 use self::revision::Revision;
-use self::rules::Category;
-pub(crate) use self::rules::{ALL, by_name};
 use crate::options::{Options, defs_below, with_macros};
 use crate::{Failure, INPUT, print};
 
 /// Show what a change of an interface breaks, for compiled programs and for those that are compiled again
 ///
-/// OLD and NEW are .defs files, folders of them, or tables that `mig abi --json` has written. With `--git`,
+/// OLD and NEW are .defs files, folders of them, tables that `mig abi --json` has written, or programs for
+/// Apple's systems, of whose servers `mig abi --from` prints what can be compared. With `--git`,
 /// `--old-abi` or `--old-define` one is enough: it is compared with itself at a revision, on another ABI, or
 /// with other macros. What has been added breaks nothing. Exit code 1
 /// if anything is broken; `mig explain RULE` tells more.
@@ -60,12 +61,38 @@ pub(crate) struct Breaking {
     options: Options,
 }
 
+/// Whom a broken rule breaks.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Category {
+    /// Programs that were compiled against the old file: their messages are not understood, or understood as
+    /// something else
+    Wire,
+    /// Programs that are compiled again: their calls, or what these mean to them, change
+    Source,
+}
+
+impl Category {
+    fn rule(self) -> rules::Category {
+        match self {
+            Category::Wire => rules::Category::Wire,
+            Category::Source => rules::Category::Source,
+        }
+    }
+}
+
 /// An interface, as far as it is known.
 struct Side {
     path: PathBuf,
-    table: AbiTable,
+    known: Known,
     /// That of a `.defs` file.
     declared: Option<(Interface, SourceMap)>,
+}
+
+/// From where it is known.
+enum Known {
+    Table(AbiTable),
+    /// Only what stubs leave in a program, of each of its servers.
+    Program(Vec<Compiled>),
 }
 
 impl Breaking {
@@ -74,14 +101,20 @@ impl Breaking {
         let revision = self.revision()?;
         let mut text = String::new();
         for (old, new) in self.pairs(revision.as_ref())? {
-            let Some(old) = side(&self.options, &old, &self.old_config(revision.as_ref()))? else { continue };
+            let programs = (self.program(&old)?, new.as_deref().map_or(Ok(None), |new| self.program(new))?);
+            let all: Vec<&Compiled> = [&programs.0, &programs.1].into_iter().flatten().flatten().collect();
+            let abi = compiled::abi(&all).filter(|_| !self.options.names_abi());
+            let with = |config: Config| abi.map_or(config.clone(), |abi| config.abi(abi));
+            let old_config = with(self.old_config(revision.as_ref()));
+            let Some(old) = side(&self.options, &old, programs.0, &old_config)? else { continue };
             let new = match &new {
-                Some(path) => side(&self.options, path, &self.options.config())?,
+                Some(path) => side(&self.options, path, programs.1, &with(self.options.config()))?,
                 None => None,
             };
-            for finding in findings(&old, new.as_ref()) {
+            for finding in self.findings(&old, new.as_ref())? {
                 let is_allowed = allowed.contains(&(finding.rule.name.to_owned(), finding.routine.clone()));
-                if !is_allowed && self.category.is_none_or(|category| category == finding.rule.category) {
+                let is_asked = self.category.is_none_or(|category| category.rule() == finding.rule.category);
+                if !is_allowed && is_asked {
                     text += &self.show(&finding, &old, new.as_ref());
                 }
             }
@@ -128,6 +161,25 @@ impl Breaking {
         }
     }
 
+    /// The servers of a program, if a path is that of one.
+    fn program(&self, path: &Path) -> Result<Option<Vec<Compiled>>, Failure> {
+        let is_text = path.extension().is_some_and(|extension| extension == "defs" || extension == "json");
+        // What cannot be opened is told where it is read as text.
+        let mut start = [0; 32];
+        let opened = fs::File::open(path).ok().filter(|_| !is_text && path.is_file());
+        let read = opened.and_then(|mut file| file.read(&mut start).ok()).unwrap_or(0);
+        if !is_program(&start[..read]) {
+            return Ok(None);
+        }
+        match subsystems(&self.options.read(path)?) {
+            Ok(program) => Ok(Some(program)),
+            Err(error) => {
+                self.options.tell_error(&format!("{}: {error}", path.display()));
+                Err(INPUT)
+            }
+        }
+    }
+
     /// The rules that may be broken, and by which routines.
     fn allowed(&self) -> Result<BTreeSet<(String, String)>, Failure> {
         let Some(file) = &self.allow else { return Ok(BTreeSet::new()) };
@@ -150,6 +202,28 @@ impl Breaking {
             }
         }
         Ok(allowed)
+    }
+
+    /// Everything that is broken.
+    fn findings(&self, old: &Side, new: Option<&Side>) -> Result<Vec<Finding>, Failure> {
+        let (old_table, new) = match (&old.known, new) {
+            (Known::Table(table), Some(new)) => (table, new),
+            (Known::Program(_), Some(new)) => return self.of_programs(old, new),
+            (known, None) => return Ok(vec![gone(known, &old.path)]),
+        };
+        let Known::Table(new_table) = &new.known else { return self.of_programs(old, new) };
+        let mut findings = breaking::tables(old_table, new_table);
+        if let (Some((old, _)), Some((new, _))) = (&old.declared, &new.declared) {
+            findings.extend(breaking::interfaces(old, new));
+        }
+        Ok(findings)
+    }
+
+    fn of_programs(&self, old: &Side, new: &Side) -> Result<Vec<Finding>, Failure> {
+        compiled::findings(old, new).map_err(|error| {
+            self.options.tell_error(&error);
+            INPUT
+        })
     }
 
     fn show(&self, finding: &Finding, old: &Side, new: Option<&Side>) -> String {
@@ -188,14 +262,23 @@ impl Breaking {
 }
 
 /// An interface; `None` for a file that declares types only.
-fn side(options: &Options, path: &Path, config: &Config) -> Result<Option<Side>, Failure> {
+fn side(
+    options: &Options,
+    path: &Path,
+    program: Option<Vec<Compiled>>,
+    config: &Config,
+) -> Result<Option<Side>, Failure> {
+    if let Some(program) = program {
+        let (path, known) = (path.to_owned(), Known::Program(program));
+        return Ok(Some(Side { path, known, declared: None }));
+    }
     if path.extension().is_some_and(|extension| extension == "json") {
         return frozen(options, path).map(Some);
     }
     match config.interface(path) {
         Ok(output) => Ok(Some(Side {
             path: path.to_owned(),
-            table: AbiTable::of(&output.value),
+            known: Known::Table(AbiTable::of(&output.value)),
             declared: Some((output.value, output.warnings.sources)),
         })),
         Err(Error::Diagnostics(report))
@@ -219,7 +302,7 @@ fn frozen(options: &Options, path: &Path) -> Result<Side, Failure> {
         other => Err(format!("a table of version {other}, and {} is known", mig_codegen::table::VERSION)),
     });
     match table {
-        Ok(table) => Ok(Side { path: path.to_owned(), table, declared: None }),
+        Ok(table) => Ok(Side { path: path.to_owned(), known: Known::Table(table), declared: None }),
         Err(error) => {
             options.tell_error(&format!("{}: {error}", path.display()));
             Err(INPUT)
@@ -230,21 +313,21 @@ fn frozen(options: &Options, path: &Path) -> Result<Side, Failure> {
 /// The messages of an interface as it was: a table, or a `.defs` file. `None` for one that declares types
 /// only.
 pub(crate) fn table_of(options: &Options, path: &Path) -> Result<Option<AbiTable>, Failure> {
-    Ok(side(options, path, &options.config())?.map(|side| side.table))
+    let side = side(options, path, None, &options.config())?;
+    Ok(side.and_then(|side| match side.known {
+        Known::Table(table) => Some(table),
+        Known::Program(_) => None,
+    }))
 }
 
-/// Everything that is broken.
-fn findings(old: &Side, new: Option<&Side>) -> Vec<Finding> {
-    let Some(new) = new else {
-        let message = format!("the subsystem `{}` of {} is gone", old.table.subsystem, old.path.display());
-        let (rule, routine) = (&rules::SUBSYSTEM_NO_DELETE, old.table.subsystem.clone());
-        return vec![Finding { rule, routine, argument: None, argument_was: None, message }];
+/// That there is no new file.
+fn gone(known: &Known, path: &Path) -> Finding {
+    let name = match known {
+        Known::Table(table) => table.subsystem.clone(),
+        Known::Program(_) => path.display().to_string(),
     };
-    let mut findings = compare::tables(&old.table, &new.table);
-    if let (Some((old, _)), Some((new, _))) = (&old.declared, &new.declared) {
-        findings.extend(compare::interfaces(old, new));
-    }
-    findings
+    let message = format!("the subsystem `{name}` of {} is gone", path.display());
+    breaking::finding(&rules::SUBSYSTEM_NO_DELETE, &name, None, message)
 }
 
 /// Where a side has what a finding is about: the argument, the routine, or the subsystem.

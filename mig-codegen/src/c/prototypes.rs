@@ -24,6 +24,26 @@ pub(super) fn write(text: &mut String, interface: &Interface, side: Side) {
     }
 }
 
+/// How many words the arguments of a server's function are.
+pub(super) fn server_words(interface: &Interface, routine: &Routine) -> u32 {
+    let view = View { side: Side::Server, kernel: interface.kernel_server };
+    let words = routine.args.iter().enumerate().map(|(index, arg)| {
+        let parameters = view.parameters(arg, is_counted(routine, index)).len() as u32;
+        if parameters == 1 { words(&arg.ty) } else { parameters }
+    });
+    words.sum()
+}
+
+/// A structure is as many words as it has; anything else is one, whether it is passed or pointed to.
+fn words(ty: &Type) -> u32 {
+    match &ty.kind {
+        TypeKind::Struct { .. } => ty.bytes() / 4,
+        TypeKind::Fixed { element, by_value: true, .. } if element.bytes() >= 4 => ty.bytes() / 4,
+        _ => 1,
+    }
+    .max(1)
+}
+
 /// What the function returns.
 fn result(routine: &Routine) -> String {
     match (routine.kind, routine.result) {

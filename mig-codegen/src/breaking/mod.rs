@@ -1,23 +1,30 @@
-//! Compares two tables of one interface, and says what changes for the programs that use it.
+//! Compares two tables of one interface, or two interfaces, and says what changes for the programs that use
+//! them.
 
-use mig_codegen::model::{Arg, Indirect, Interface, Routine, SlotRole};
-use mig_codegen::table::{AbiTable, CheckTable, MessageTable, RoutineTable, SlotTable};
+pub mod rules;
 
-use super::rules::{self, Rule};
+use self::rules::Rule;
+use crate::model::{Arg, Indirect, Interface, Routine, SlotRole};
+use crate::table::{AbiTable, CheckTable, MessageTable, RoutineTable, SlotTable};
 
 /// A rule that is broken.
-#[derive(Debug)]
-pub(crate) struct Finding {
-    pub(crate) rule: &'static Rule,
-    pub(crate) routine: String,
-    pub(crate) argument: Option<String>,
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Finding {
+    /// Which.
+    pub rule: &'static Rule,
+    /// The routine that it is about.
+    pub routine: String,
+    /// The argument, if it is about one.
+    pub argument: Option<String>,
     /// The name that the argument had.
-    pub(crate) argument_was: Option<String>,
-    pub(crate) message: String,
+    pub argument_was: Option<String>,
+    /// What is different.
+    pub message: String,
 }
 
 /// What the new table breaks.
-pub(crate) fn tables(old: &AbiTable, new: &AbiTable) -> Vec<Finding> {
+pub fn tables(old: &AbiTable, new: &AbiTable) -> Vec<Finding> {
     let mut findings = Vec::new();
     for before in &old.routines {
         match new.routines.iter().find(|after| after.name == before.name) {
@@ -28,7 +35,8 @@ pub(crate) fn tables(old: &AbiTable, new: &AbiTable) -> Vec<Finding> {
     findings
 }
 
-fn finding(rule: &'static Rule, routine: &str, argument: Option<&str>, message: String) -> Finding {
+/// That a rule is broken.
+pub fn finding(rule: &'static Rule, routine: &str, argument: Option<&str>, message: String) -> Finding {
     let argument = argument.map(str::to_owned);
     Finding { rule, routine: routine.to_owned(), argument_was: argument.clone(), argument, message }
 }
@@ -205,8 +213,8 @@ fn same_type(was: &SlotTable, is: &SlotTable) -> Option<(&'static Rule, String)>
     None
 }
 
-/// What two interfaces differ in, beside their messages.
-pub(crate) fn interfaces(old: &Interface, new: &Interface) -> Vec<Finding> {
+/// What the new interface breaks beside its messages, which [`tables`] compares.
+pub fn interfaces(old: &Interface, new: &Interface) -> Vec<Finding> {
     let mut findings = Vec::new();
     for before in &old.routines {
         if let Some(after) = new.routines.iter().find(|after| after.name == before.name) {

@@ -1,8 +1,8 @@
 //! The rules, with a page for each.
 
 /// Whom a broken rule breaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Category {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Category {
     /// Programs that were compiled against the old file: their messages are not understood, or understood as
     /// something else.
     Wire,
@@ -11,7 +11,8 @@ pub(crate) enum Category {
 }
 
 impl Category {
-    pub(crate) fn name(self) -> &'static str {
+    /// Its name: `wire` or `source`.
+    pub fn name(self) -> &'static str {
         match self {
             Category::Wire => "wire",
             Category::Source => "source",
@@ -21,22 +22,24 @@ impl Category {
 
 /// A rule.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Rule {
+pub struct Rule {
     /// Its name, which it keeps for ever.
-    pub(crate) name: &'static str,
-    pub(crate) category: Category,
+    pub name: &'static str,
+    /// Whom it breaks.
+    pub category: Category,
     /// What it says.
-    pub(crate) title: &'static str,
+    pub title: &'static str,
     /// Why, and what to do.
-    pub(crate) text: &'static str,
+    pub text: &'static str,
 }
 
 macro_rules! rules {
     ($($name:ident: $category:ident, $title:literal, $text:literal;)*) => {
-        $(pub(crate) static $name: Rule =
+        $(#[doc = $title]
+        pub static $name: Rule =
             Rule { name: stringify!($name), category: Category::$category, title: $title, text: $text };)*
         /// All rules.
-        pub(crate) static ALL: &[&Rule] = &[$(&$name),*];
+        pub static ALL: &[&Rule] = &[$(&$name),*];
     };
 }
 
@@ -76,6 +79,10 @@ rules! {
     ARG_SAME_DEALLOC: Wire, "the sender's memory is its own, or the message's, as before",
         "With `dealloc` the kernel takes the memory from the sender. A caller that does not know loses memory,\n\
          or frees what is gone.";
+    COMPILED_SAME_SHAPE: Wire, "a compiled server has the arguments and replies of the file",
+        "The table that Apple's stubs leave in a program says how many words the arguments of a routine's\n\
+         function are, and how large its reply can be. Where the file says something else, the program was not\n\
+         compiled from it, or not for this ABI. The table has no more: other changes are not seen in it.";
     CALL_SAME_ARGUMENTS: Source, "a call has the same arguments",
         "Callers give one argument too few, or one too many.";
     ARG_SAME_NAME: Source, "an argument keeps its name",
@@ -88,6 +95,6 @@ rules! {
 }
 
 /// The rule of this name, in any case.
-pub(crate) fn by_name(name: &str) -> Option<&'static Rule> {
+pub fn by_name(name: &str) -> Option<&'static Rule> {
     ALL.iter().copied().find(|rule| rule.name.eq_ignore_ascii_case(name))
 }
