@@ -5,6 +5,7 @@ mod breaking;
 mod c_header;
 mod check;
 mod decode;
+mod dissector;
 mod doc;
 mod driver;
 mod encode;
@@ -40,6 +41,7 @@ enum Verb {
     Breaking(breaking::Breaking),
     CHeader(c_header::CHeader),
     Decode(decode::Decode),
+    Dissector(dissector::Dissector),
     Doc(doc::Doc),
     Encode(encode::Encode),
     Explain(explain::Explain),
@@ -68,6 +70,7 @@ fn run(given: Vec<std::ffi::OsString>) -> Result<(), Failure> {
         Verb::Breaking(verb) => verb.run(),
         Verb::CHeader(verb) => verb.run(),
         Verb::Decode(verb) => verb.run(),
+        Verb::Dissector(verb) => verb.run(),
         Verb::Doc(verb) => verb.run(),
         Verb::Encode(verb) => verb.run(),
         Verb::Explain(verb) => verb.run(),

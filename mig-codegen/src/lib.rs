@@ -146,6 +146,7 @@ mod build;
 pub mod c;
 pub mod codes;
 mod config;
+pub mod dissector;
 mod error;
 pub mod explain;
 #[cfg(feature = "json")]

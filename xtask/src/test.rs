@@ -21,6 +21,7 @@ type Step = (&'static str, fn() -> StepResult);
 const STEPS: &[Step] = &[
     ("set-up: a C compiler for both ABIs", c_compiler),
     ("set-up: clang, for the macros of its targets", clang),
+    ("set-up: tshark, for the dissectors", tshark),
     ("set-up: the C MIG of Debian", c_mig),
     ("set-up: NBD servers", nbd_servers),
     ("format", format),
@@ -96,6 +97,17 @@ fn nbd_servers() -> StepResult {
     match apt::install(&["nbdkit", "qemu-utils"]) {
         Ok(()) if probe() => Ok(Outcome::Passed),
         Ok(()) => Err("nbdkit or qemu-nbd does not work, although they are installed".to_string()),
+        Err(why) => Ok(Outcome::Skipped(why)),
+    }
+}
+
+/// Shows captured messages by the scripts of `mig dissector`.
+fn tshark() -> StepResult {
+    if works(program("tshark").arg("--version")) {
+        return Ok(Outcome::Passed);
+    }
+    match apt::install(&["tshark"]) {
+        Ok(()) => Ok(Outcome::Passed),
         Err(why) => Ok(Outcome::Skipped(why)),
     }
 }
