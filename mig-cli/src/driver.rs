@@ -124,7 +124,7 @@ impl Outputs {
         let user = stubs(options, source, self.user.as_deref(), &analysis, Side::Client);
         let server = stubs(options, source, self.server.as_deref(), &analysis, Side::Server);
         for (option, file) in &self.others {
-            tell(&format!("warning: `{option} {}` is not written\n", file.display()));
+            options.telling().tell_warning(&format!("`{option} {}` is not written", file.display()));
         }
         user.and(server)
     }
@@ -153,7 +153,7 @@ fn stubs(
         None => {
             let name = analysis.interface.as_ref().map_or("", |interface| &interface.name);
             let default = if side == Side::Client { "User.c" } else { "Server.c" };
-            tell(&format!("warning: `{name}{default}` is not written: {reason}\n"));
+            options.telling().tell_warning(&format!("`{name}{default}` is not written: {reason}"));
             Ok(())
         }
     }

@@ -80,6 +80,19 @@ impl Telling {
         });
     }
 
+    /// Whether it is said for programs.
+    pub(crate) fn is_json(&self) -> bool {
+        matches!(self.message_format, Format::Json)
+    }
+
+    /// Tells a warning that is not about a place of an input.
+    pub(crate) fn tell_warning(&self, message: &str) {
+        tell(&match self.message_format {
+            Format::Human => format!("warning: {message}\n"),
+            Format::Json => mig_codegen::warning_json(message),
+        });
+    }
+
     /// Tells why there is no output, and how the verb ends.
     pub(crate) fn failure(&self, error: &Error) -> Failure {
         match error {

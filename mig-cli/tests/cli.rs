@@ -592,6 +592,46 @@ fn messages_as_json() {
 
 /// make reads the rules: it wants to run again when an included file is newer, and only then.
 #[cfg(unix)]
+/// Whatever a verb has to say, each line is an object.
+#[test]
+fn every_verb_speaks_json() {
+    let folder = Folder::new("verbs");
+    folder.write("good.defs", GOOD);
+    folder.write("bad.defs", BAD);
+    folder.write("changed.defs", &GOOD.replace("3100", "3200"));
+    folder.write("untidy.defs", "subsystem   a 1 ;");
+    folder.write("short", "1234");
+    for (arguments, code, what) in [
+        (&["rust", "bad.defs"][..], 1, "error"),
+        (&["check", "bad.defs"], 1, "error"),
+        (&["abi", "bad.defs"], 1, "error"),
+        (&["abi", "--from", "short"], 1, "error"),
+        (&["c-header", "bad.defs"], 1, "error"),
+        (&["doc", "bad.defs", "-o", "pages"], 1, "error"),
+        (&["dissector", "bad.defs"], 1, "error"),
+        (&["decode", "short", "bad.defs"], 1, "error"),
+        (&["encode", "no_such_routine", "--defs", "good.defs"], 1, "error"),
+        (&["fmt", "--check", "untidy.defs"], 1, "error"),
+        (&["breaking", "good.defs", "bad.defs"], 1, "error"),
+        (&["breaking", "good.defs", "changed.defs"], 1, "error"),
+        (&["-user", "/dev/null", "-iheader", "i.h", "good.defs"], 0, "warning"),
+    ] {
+        let run = folder.mig(&[arguments, &["--message-format", "json"]].concat());
+        // What `mig breaking` finds is its output.
+        let said =
+            run.expect(code).err() + &if arguments[0] == "breaking" { run.out() } else { String::new() };
+        let objects: Vec<serde_json::Value> = said
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{arguments:?}: {line}")))
+            .collect();
+        assert!(objects.iter().any(|object| object["level"] == what), "{arguments:?}: {said}");
+        assert!(
+            objects.iter().all(|object| object["message"].is_string() && object["spans"].is_array()),
+            "{said}"
+        );
+    }
+}
+
 #[test]
 fn a_depfile_is_what_make_reads() {
     let folder = Folder::new("depfile");
@@ -829,7 +869,7 @@ fn breaking_shows_both_places_and_takes_exceptions() {
     for part in [
         "error[ARG_SAME_NAME]: `file_read`: `position` is the argument that was `offset`",
         "new/files.defs:7:39",
-        "it was, at old/files.defs:7:39: offset : int",
+        "note: it was\n  ┌─ old/files.defs:7:39\n",
         "error[SUBSYSTEM_NO_DELETE]: the subsystem `more` of old/sub/more.defs is gone",
     ] {
         assert!(text.contains(part), "{part}: {text}");
@@ -976,7 +1016,7 @@ fn breaking_compares_with_a_revision() {
     folder.write("defs/files.defs", &FILES.replace("offset : int; out", "position : int; out"));
     for path in ["defs", "defs/files.defs"] {
         let text = breaking(&["--git", "v1", path]).expect(1).out();
-        for part in ["error[ARG_SAME_NAME]", "it was, at v1:defs/files.defs:10:39: offset : int"] {
+        for part in ["error[ARG_SAME_NAME]", "note: it was\n   ┌─ v1:defs/files.defs:10:39\n"] {
             assert!(text.contains(part), "{part}: {text}");
         }
     }

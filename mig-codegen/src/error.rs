@@ -46,6 +46,11 @@ pub struct Report {
 }
 
 impl Report {
+    /// What a tool has found itself.
+    pub fn new(sources: SourceMap, diagnostics: Diagnostics) -> Self {
+        Report { sources, diagnostics, error_limit: usize::MAX }
+    }
+
     /// True if there is nothing to say.
     pub fn is_empty(&self) -> bool {
         self.diagnostics.iter().next().is_none()

@@ -150,6 +150,12 @@ impl Error {
     }
 }
 
+/// A warning that a program which uses this library has found itself, as [`Report::json`] writes them.
+#[cfg_attr(docsrs, doc(cfg(feature = "json")))]
+pub fn warning_json(message: &str) -> String {
+    Message { rendered: Some(format!("warning: {message}\n")), ..Message::new("warning", message) }.line()
+}
+
 /// An error that a program which uses this library has found itself, as [`Report::json`] writes them.
 #[cfg_attr(docsrs, doc(cfg(feature = "json")))]
 pub fn error_json(message: &str) -> String {

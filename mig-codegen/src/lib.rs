@@ -175,7 +175,7 @@ use crate::abi::Abi;
 pub use crate::config::{Analysis, Config, Input, Output};
 pub use crate::error::{Error, Report};
 #[cfg(feature = "json")]
-pub use crate::json::error_json;
+pub use crate::json::{error_json, warning_json};
 use crate::model::Interface;
 pub use crate::resolve::{Declarations, IncludePath};
 pub use crate::rust::Side;

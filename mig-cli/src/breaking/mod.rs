@@ -13,9 +13,9 @@ use mig_codegen::breaking::rules::{self, by_name};
 use mig_codegen::breaking::{self, Finding};
 use mig_codegen::model::Interface;
 use mig_codegen::table::AbiTable;
-use mig_codegen::{Config, Error, codes};
+use mig_codegen::{Config, Error, Report, codes, error_json};
 use mig_decode::{Compiled, is_program, subsystems};
-use mig_parser::diagnostics::Diagnostics;
+use mig_parser::diagnostics::{Diagnostic, Diagnostics};
 use mig_parser::source::{SourceMap, Span};
 use serde_json::{Value, json};
 
@@ -241,24 +241,50 @@ impl Breaking {
             });
             return format!("{object}\n");
         }
-        let mut text = match is.or(was) {
-            Some((sources, span)) => {
-                let mut one = Diagnostics::default();
-                one.error(finding.rule.name, span, &finding.message, finding.rule.title);
-                one.render(sources, self.options.is_coloured())
-            }
-            None => format!("error[{}]: {}\n\n", finding.rule.name, finding.message),
-        };
-        if let (Some((sources, span)), Some(_)) = (was, is) {
-            if let Some(place) = sources.locate(sources.site(span)) {
-                let declared =
-                    sources.text(sources.site(span)).split_whitespace().collect::<Vec<_>>().join(" ");
-                let (file, line, column) = (place.file, place.line, place.column);
-                text = format!("{}\n  = it was, at {file}:{line}:{column}: {declared}\n\n", text.trim_end());
-            }
+        if self.options.telling().is_json() {
+            return message_json(finding, was, is);
         }
-        text
+        let Some((sources, span)) = is.or(was) else {
+            return format!("error[{}]: {}\n\n", finding.rule.name, finding.message);
+        };
+        let text = self.marked(finding, sources, span, finding.rule.title);
+        match (was, is) {
+            (Some((sources, span)), Some(_)) => {
+                // The message is the same, so that only the lines are of interest.
+                let lines = self.marked(finding, sources, span, "");
+                let lines = lines.split_once('\n').map_or("", |(_, lines)| lines);
+                format!("{}\nnote: it was\n{lines}", text.trim_end())
+            }
+            _ => text,
+        }
     }
+
+    /// The lines of a place, with the message above them.
+    fn marked(&self, finding: &Finding, sources: &SourceMap, span: Span, label: &str) -> String {
+        let mut one = Diagnostics::default();
+        one.error(finding.rule.name, span, &finding.message, label);
+        one.render(sources, self.options.is_coloured())
+    }
+}
+
+/// A finding of the shape that rustc's messages have.
+fn message_json(
+    finding: &Finding,
+    was: Option<(&SourceMap, Span)>,
+    is: Option<(&SourceMap, Span)>,
+) -> String {
+    let Some((sources, span)) = is.or(was) else { return error_json(&finding.message) };
+    let mut one = Diagnostic::error(finding.rule.name, span, &finding.message, finding.rule.title);
+    if let (Some((sources, span)), Some(_)) = (was, is) {
+        if let Some(place) = sources.locate(sources.site(span)) {
+            one = one.with_help(format!("it was, at {}:{}:{}", place.file, place.line, place.column));
+        }
+    }
+    let mut diagnostics = Diagnostics::default();
+    diagnostics.push(one);
+    let text = Report::new(sources.clone(), diagnostics).json();
+    // Each of them would be followed by the number of errors, which is 1.
+    text.lines().next().map_or(String::new(), |line| format!("{line}\n"))
 }
 
 /// An interface; `None` for a file that declares types only.
