@@ -1,5 +1,5 @@
-//! The tables that Apple's stubs leave in a program: which ids a server takes, with how many arguments, and how
-//! large its replies are.
+//! The tables that Apple's stubs leave in a program: which ids a server takes, with how many arguments, and
+//! how large its replies are.
 //!
 //! The C server of a subsystem has a structure `mig_subsystem` of `<mach/mig.h>` in its constant data, whose
 //! symbol ends in `_subsystem`: a pointer to the demux function, the first id and the one after the last, the

@@ -1,13 +1,13 @@
 //! A dissector of Wireshark for the messages of a subsystem, as a script in Lua.
 //!
-//! The script has the slot table of each message as data, and `walk.lua`, which follows a table through the bytes of
-//! a message; nothing in it computes a layout. Captures have one message in each packet, of the link type
-//! `LINKTYPE_USER0`. Scripts of several subsystems of one ABI work side by side: the first one that is loaded reads
-//! headers, and each takes the messages with its ids.
+//! The script has the slot table of each message as data, and `walk.lua`, which follows a table through the
+//! bytes of a message; nothing in it computes a layout. Captures have one message in each packet, of the link
+//! type `LINKTYPE_USER0`. Scripts of several subsystems of one ABI work side by side: the first one that is
+//! loaded reads headers, and each takes the messages with its ids.
 
 use std::fmt::Write as _;
 
-use mig_abi::{Family, RightNumbers, TypeWords};
+use mig_abi::{RightNumbers, TypeWords};
 
 use crate::model::{Facts, Interface, Message, Routine, Slot, SlotRole, Type, TypeKind};
 
@@ -74,7 +74,6 @@ fn line(text: &mut String, line: &str) {
 
 /// Where what is in the messages of the ABI.
 fn facts_text(text: &mut String, facts: &Facts) {
-    let typed = facts.family == Family::Typed;
     let long_words = facts.type_words == TypeWords::Always8;
     let port = facts.local_port.abs_diff(facts.remote_port);
     let numbers = [
@@ -89,7 +88,7 @@ fn facts_text(text: &mut String, facts: &Facts) {
         ("code", facts.ret_code),
     ];
     let numbers = numbers.map(|(name, number)| format!("{name} = {number}")).join(", ");
-    line(text, &format!("local abi = {{ typed = {typed}, words_of_8 = {long_words}, {numbers} }}"));
+    line(text, &format!("local abi = {{ words_of_8 = {long_words}, {numbers} }}"));
 }
 
 /// What a routine's argument is called in the tables.
