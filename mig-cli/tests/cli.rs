@@ -1020,6 +1020,15 @@ fn breaking_compares_with_a_revision() {
             assert!(text.contains(part), "{part}: {text}");
         }
     }
+    // Two revisions: what is in the folder now is neither.
+    for arguments in [&["add", "."][..], &["commit", "--quiet", "-m", "second"], &["tag", "v1.1"]] {
+        assert!(git(arguments).unwrap().status.success());
+    }
+    folder.write("defs/files.defs", "no interface");
+    let text = breaking(&["--git", "v1..v1.1", "defs"]).expect(1).out();
+    assert!(text.contains("─ v1.1:defs/files.defs:") && text.contains("─ v1:defs/files.defs:"), "{text}");
+    breaking(&["--git", "v1..v1", "defs"]).expect(0);
+    assert!(breaking(&["--git", "v1..", "defs"]).expect(1).err().contains("git knows no revision ``"));
     assert!(breaking(&["--git", "v2", "defs"]).expect(1).err().contains("git knows no revision `v2`"));
     assert!(breaking(&["--git", "--help", "defs"]).expect(2).out().is_empty());
     breaking(&["--git", "v1", "defs", "defs"]).expect(2);

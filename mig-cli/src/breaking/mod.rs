@@ -38,8 +38,8 @@ pub(crate) struct Breaking {
     /// As it is
     #[arg(value_name = "NEW", required_unless_present_any = ["git", "old_abi", "old_define"])]
     new: Option<PathBuf>,
-    /// Compare with this revision of git, of the files and of the folders and files of -I, --include and
-    /// --imacros
+    /// Compare with this revision of git, or the first of two (v1.0..v1.1) with the second; of the files, and of
+    /// the folders and files of -I, --include and --imacros
     #[arg(long, value_name = "REV", conflicts_with = "new")]
     git: Option<String>,
     /// Compare with the messages for this ABI
@@ -98,17 +98,17 @@ enum Known {
 impl Breaking {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let allowed = self.allowed()?;
-        let revision = self.revision()?;
+        let (was, is) = self.revisions()?;
         let mut text = String::new();
-        for (old, new) in self.pairs(revision.as_ref())? {
+        for (old, new) in self.pairs(was.as_ref(), is.as_ref())? {
             let programs = (self.program(&old)?, new.as_deref().map_or(Ok(None), |new| self.program(new))?);
             let all: Vec<&Compiled> = [&programs.0, &programs.1].into_iter().flatten().flatten().collect();
             let abi = compiled::abi(&all).filter(|_| !self.options.names_abi());
             let with = |config: Config| abi.map_or(config.clone(), |abi| config.abi(abi));
-            let old_config = with(self.old_config(revision.as_ref()));
+            let old_config = with(self.old_config(was.as_ref()));
             let Some(old) = side(&self.options, &old, programs.0, &old_config)? else { continue };
             let new = match &new {
-                Some(path) => side(&self.options, path, programs.1, &with(self.options.config()))?,
+                Some(path) => side(&self.options, path, programs.1, &with(self.new_config(is.as_ref())))?,
                 None => None,
             };
             for finding in self.findings(&old, new.as_ref())? {
@@ -119,35 +119,53 @@ impl Breaking {
                 }
             }
         }
-        print(&revision.map_or(text.clone(), |revision| revision.named(&text)))?;
+        for revision in [was, is].into_iter().flatten() {
+            text = revision.named(&text);
+        }
+        print(&text)?;
         if text.is_empty() { Ok(()) } else { Err(INPUT) }
     }
 
-    fn revision(&self) -> Result<Option<Revision>, Failure> {
-        let take = |name: &String| Revision::take(name, &self.old);
-        self.git.as_ref().map(take).transpose().map_err(|error| {
-            self.options.tell_error(&error);
-            INPUT
-        })
+    /// The revisions that are compared, of one or both sides.
+    fn revisions(&self) -> Result<(Option<Revision>, Option<Revision>), Failure> {
+        let take = |name: &str| {
+            let taken = Revision::take(name, &self.old);
+            taken.map(Some).map_err(|error| {
+                self.options.tell_error(&error);
+                INPUT
+            })
+        };
+        match self.git.as_deref().map(|names| (names, names.split_once(".."))) {
+            None => Ok((None, None)),
+            Some((_, Some((old, new)))) => Ok((take(old)?, take(new)?)),
+            Some((old, None)) => Ok((take(old)?, None)),
+        }
     }
 
     /// How the old side is read.
     fn old_config(&self, revision: Option<&Revision>) -> Config {
-        let at = |path: &Path| revision.map_or(path.to_owned(), |revision| revision.at(path));
-        let mut config = self.options.config_with(at);
+        let mut config = self.new_config(revision);
         if let Some(abi) = &self.old_abi {
             config = config.abi(abi);
         }
         with_macros(config, &self.old_define)
     }
 
+    /// How the new side is read.
+    fn new_config(&self, revision: Option<&Revision>) -> Config {
+        self.options.config_with(|path| at(revision, path))
+    }
+
     /// What is to be compared: two files, or those of two folders that have the same name. A new one may be
     /// missing.
-    fn pairs(&self, revision: Option<&Revision>) -> Result<Vec<(PathBuf, Option<PathBuf>)>, Failure> {
-        let old = revision.map_or(self.old.clone(), |revision| revision.at(&self.old));
-        let new = self.new.as_ref().unwrap_or(&self.old);
+    fn pairs(
+        &self,
+        was: Option<&Revision>,
+        is: Option<&Revision>,
+    ) -> Result<Vec<(PathBuf, Option<PathBuf>)>, Failure> {
+        let (old, new) = (at(was, &self.old), at(is, self.new.as_ref().unwrap_or(&self.old)));
         match (old.is_dir(), new.is_dir()) {
-            (false, false) => Ok(vec![(old, Some(new.clone()))]),
+            (false, false) => Ok(vec![(old, Some(new))]),
             (true, true) => {
                 let mut files = BTreeSet::new();
                 defs_below(self.options.telling(), &old, Path::new(""), &mut files)?;
@@ -265,6 +283,11 @@ impl Breaking {
         one.error(finding.rule.name, span, &finding.message, label);
         one.render(sources, self.options.is_coloured())
     }
+}
+
+/// Where a path is at a revision.
+fn at(revision: Option<&Revision>, path: &Path) -> PathBuf {
+    revision.map_or(path.to_owned(), |revision| revision.at(path))
 }
 
 /// A finding of the shape that rustc's messages have.
