@@ -12,6 +12,7 @@ mod encode;
 mod explain;
 mod fmt;
 mod lsp;
+mod one_file;
 mod options;
 mod rust;
 mod shell;

@@ -149,7 +149,7 @@ impl Rust {
 }
 
 /// The rule of make that an output depends on what was read for it.
-fn rule(output: Option<&Path>, read: &[PathBuf]) -> String {
+pub(crate) fn rule(output: Option<&Path>, read: &[PathBuf]) -> String {
     let Some(output) = output else { return String::new() };
     let mut rule = format!("{}:", word_of_make(output));
     for file in read {

@@ -592,6 +592,23 @@ fn messages_as_json() {
 
 /// make reads the rules: it wants to run again when an included file is newer, and only then.
 #[cfg(unix)]
+#[test]
+fn a_depfile_of_a_header_or_a_script() {
+    let folder = Folder::new("depfile-one");
+    folder.write("types.defs", "type clock_t = MACH_MSG_TYPE_COPY_SEND;\n");
+    folder.write("clock.defs", "subsystem clock 3100;\n#include \"types.defs\"\nroutine f(c : clock_t);\n");
+    for (verb, output) in [("c-header", "clock.h"), ("dissector", "clock.lua")] {
+        folder.mig(&[verb, "clock.defs", "-o", output, "--depfile", "clock.d"]).expect(0);
+        assert_eq!(folder.read("clock.d"), format!("{output}: \\\n  clock.defs \\\n  types.defs\n"));
+        folder.mig(&[verb, "clock.defs", "-o", output, "--check"]).expect(0);
+        for wrong in [&["--depfile", "clock.d"][..], &["--check"], &["-o", output, "--depfile", output]] {
+            folder.mig(&[&[verb, "clock.defs"], wrong].concat()).expect(2);
+        }
+        folder.mig(&[verb, "clock.defs", "-o", "types.defs"]).expect(2);
+        folder.mig(&[verb, "clock.defs", "-o", output, "--depfile", "types.defs"]).expect(2);
+    }
+}
+
 /// Whatever a verb has to say, each line is an object.
 #[test]
 fn every_verb_speaks_json() {
