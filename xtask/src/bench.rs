@@ -1,4 +1,4 @@
-//! Benchmarks against the C MIG.
+//! Benchmarks: against the C MIG, and of the command.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,12 @@ use crate::report::{Outcome, StepResult};
 
 /// `cargo xtask bench`
 pub(crate) fn run() -> ExitCode {
-    match run_command(cargo().args(["bench", "--package", "mig-tests"])) {
+    let mut bench = cargo();
+    bench.args(["bench", "--package", "mig-tests", "--package", "mig-cli"]);
+    if std::env::var_os("MIG_PACKAGES").is_none() {
+        bench.env("MIG_PACKAGES", target().join("packages/mig"));
+    }
+    match run_command(&mut bench) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
