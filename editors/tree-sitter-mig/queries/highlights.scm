@@ -11,7 +11,6 @@
 (type_declaration name: (identifier) @type.definition)
 (argument name: (identifier) @variable.parameter)
 (argument type: (identifier) @type)
-(argument type: (identifier) @type)
 (member type: (identifier) @type)
 (member name: (identifier) @variable.member)
 (direction) @keyword.modifier
