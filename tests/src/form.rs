@@ -11,6 +11,8 @@ use crate::wire::{self, COMPLEX, Field, Item, Shape, set_u32, u32_at};
 pub enum Form {
     /// A type word before each argument.
     Typed(CAbi),
+    /// The type words of i386 after the header of x86_64, in the kernel of 2022: ports are addresses.
+    Typed2022InKernel,
     /// Descriptors before the data; an address has this many bytes.
     Untyped {
         /// 4 or 8.
@@ -33,6 +35,7 @@ impl Form {
     pub const fn shape(self) -> Shape {
         match self {
             Self::Typed(abi) => wire::shape(abi),
+            Self::Typed2022InKernel => Shape { type_word: 4, alignment: 4, ..wire::shape(CAbi::GnuX86_64) },
             // `mach_msg_header_t` has names of 4 bytes in it, and no address. The voucher stands where others
             // have the sequence number.
             Self::Untyped { pointer } => Shape {
@@ -65,6 +68,7 @@ impl Form {
     pub fn items(self, bytes: &[u8]) -> Option<Vec<Item>> {
         match self {
             Self::Typed(abi) => wire::items(abi, bytes),
+            Self::Typed2022InKernel => wire::items_in(self.shape(), CAbi::GnuI386, bytes),
             Self::Untyped { .. } | Self::Xnu { .. } if u32_at(bytes, 0) & COMPLEX == 0 => Some(Vec::new()),
             Self::Untyped { .. } | Self::Xnu { .. } => self.descriptors(bytes),
         }
@@ -75,7 +79,7 @@ impl Form {
     pub fn shorten(self, bytes: &mut Vec<u8>) {
         let Shape { header, alignment, .. } = self.shape();
         match self {
-            Self::Typed(_) => bytes.truncate(bytes.len() - alignment),
+            Self::Typed(_) | Self::Typed2022InKernel => bytes.truncate(bytes.len() - alignment),
             Self::Untyped { .. } | Self::Xnu { .. } if bytes.len() < header + COUNT => {
                 bytes.resize(header + COUNT, 0)
             }
@@ -91,6 +95,7 @@ impl Form {
     /// kernel with descriptors says so of memory that it did not copy at once (`MACH_MSG_VIRTUAL_COPY`).
     pub fn arrive(self, bytes: &mut [u8], item: &Item) {
         match self {
+            Self::Typed2022InKernel => Self::Typed(CAbi::GnuI386).arrive(bytes, item),
             Self::Typed(abi) => {
                 wire::set_field(abi, bytes, item, Field::Name, wire::arrives(item.name));
                 wire::set_field(abi, bytes, item, Field::Deallocate, u32::from(!item.inline));
@@ -111,6 +116,7 @@ impl Form {
     pub fn copy_in(self, bytes: &mut [u8], item: &Item) {
         match self {
             _ if !item.is_port() => {}
+            Self::Typed2022InKernel => Self::Typed(CAbi::GnuI386).copy_in(bytes, item),
             Self::Typed(abi) => wire::set_field(abi, bytes, item, Field::Name, wire::arrives(item.name)),
             Self::Untyped { .. } | Self::Xnu { .. } => {
                 bytes[item.offset + 10] = wire::arrives(item.name) as u8;
@@ -122,7 +128,7 @@ impl Form {
     /// zeros.
     pub fn trailer(self, options: u32) -> Vec<u8> {
         let size: u32 = match (self, options >> 24 & 0xf) {
-            (Self::Typed(_), _) => return Vec::new(),
+            (Self::Typed(_) | Self::Typed2022InKernel, _) => return Vec::new(),
             (_, 0) => 8,
             (_, 1) => 12,
             (_, 2) => 20,

@@ -142,19 +142,22 @@ pub fn set_pointer(width: usize, bytes: &mut [u8], offset: usize, value: u64) {
 
 /// The items of a message; `None` if they do not fill it exactly.
 pub fn items(abi: CAbi, bytes: &[u8]) -> Option<Vec<Item>> {
-    let shape = shape(abi);
+    items_in(shape(abi), abi, bytes)
+}
+
+/// The items of a message of this shape, with the type words of `abi`.
+pub fn items_in(shape: Shape, abi: CAbi, bytes: &[u8]) -> Option<Vec<Item>> {
     let mut offset = shape.header;
     let mut items = Vec::new();
     while offset < bytes.len() {
-        let item = item(abi, bytes, offset)?;
+        let item = item(shape, abi, bytes, offset)?;
         offset = item.data.checked_add(item.size)?.checked_next_multiple_of(shape.alignment)?;
         items.push(item);
     }
     (offset == bytes.len()).then_some(items)
 }
 
-fn item(abi: CAbi, bytes: &[u8], offset: usize) -> Option<Item> {
-    let shape = shape(abi);
+fn item(shape: Shape, abi: CAbi, bytes: &[u8], offset: usize) -> Option<Item> {
     let word = u32::from_le_bytes(bytes.get(offset..offset + 4)?.try_into().ok()?);
     let mut item = match abi {
         CAbi::GnuI386 => Item {

@@ -12,7 +12,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mig_runtime::KernReturn;
-use mig_runtime::abi::{Abi, Apple32, Apple64, GnuI386, GnuX86_64, InKernel, Osf32};
+use mig_runtime::abi::{Abi, Apple32, Apple64, GnuI386, GnuX86_64, GnuX86_64Of2022, InKernel, Osf32};
 use mig_runtime::kernel::{Kernel, MsgCall, Name, Notification, PortName, RightKind};
 
 use crate::c_calls::Flight;
@@ -76,6 +76,10 @@ impl Formed for InKernel<GnuI386> {
 // A port has as many bytes in the message already, and an address of memory, too.
 impl Formed for InKernel<GnuX86_64> {
     const FORM: Form = GnuX86_64::FORM;
+}
+
+impl Formed for InKernel<GnuX86_64Of2022> {
+    const FORM: Form = Form::Typed2022InKernel;
 }
 
 impl Formed for InKernel<Apple32> {

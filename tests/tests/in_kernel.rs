@@ -3,7 +3,7 @@
 
 use std::mem::MaybeUninit;
 
-use mig_runtime::abi::{Apple32, Apple64, GnuI386, GnuX86_64, InKernel, Osf32};
+use mig_runtime::abi::{Apple32, Apple64, GnuI386, GnuX86_64, GnuX86_64Of2022, InKernel, Osf32};
 use mig_runtime::kernel::RightKind;
 use mig_runtime::{
     ArrayVec, KernReturn, OolMemory, Port, PortAddress, ReceiveRight, Received, Reply, Rights, SendOnceRight,
@@ -252,6 +252,14 @@ in_kernel!(
     GnuX86_64,
     UPPER,
     [BITS, 48, OBJECT, UPPER, 0, 0, 0, FORGET, 0x2000_4011, 1, FRIEND, UPPER]
+);
+// Before 2023 a type word of 4 bytes, of one element of 64 bits; nothing is padded.
+in_kernel!(
+    gnu_x86_64_2022,
+    "gnu-x86_64-2022",
+    GnuX86_64Of2022,
+    UPPER,
+    [BITS, 44, OBJECT, UPPER, 0, 0, 0, FORGET, 0x1001_4011, FRIEND, UPPER]
 );
 // Of OSF's header and descriptors a kernel of 32 bits has the same.
 in_kernel!(osf_32, "osf-32", Osf32, 0, [BITS, 40, OBJECT, 0, 0, FORGET, 1, FRIEND, 0, 0x11_0000]);
