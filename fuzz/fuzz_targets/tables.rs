@@ -12,9 +12,9 @@ use mig_codegen::{Config, Input};
 /// A subsystem with a routine of each kind, and its table as text.
 static TABLE: LazyLock<(AbiTable, String)> = LazyLock::new(|| {
     let text = b"subsystem a 100;
-        type port_t = MACH_MSG_TYPE_COPY_SEND; type int = MACH_MSG_TYPE_INTEGER_32;
-        type some_t = array[*:8] of int; type memory_t = ^array[] of int;
-        routine one(p : port_t; in x : some_t; out y : int); simpleroutine two(p : port_t; in m : memory_t);";
+        type port_t = MACH_MSG_TYPE_COPY_SEND; type number_t = MACH_MSG_TYPE_INTEGER_32;
+        type some_t = array[*:8] of number_t; type memory_t = ^array[] of number_t;
+        routine one(p : port_t; in x : some_t; out y : number_t); simpleroutine two(p : port_t; in m : memory_t);";
     let input = Input::Text { name: "a.defs", text };
     let interface = Config::new().abi("gnu-i386").interface(input).expect("it has no errors").value;
     (AbiTable::of(&interface), abi_json(&interface))

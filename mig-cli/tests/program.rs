@@ -8,8 +8,8 @@ use object::write::{Object, StandardSection, Symbol, SymbolSection};
 use object::{Architecture, BinaryFormat, Endianness, SymbolFlags, SymbolKind, SymbolScope};
 
 /// The server of `<mach/exc.defs>` as Apple's stubs have it, by what is published of them: words of
-/// arguments, and bytes of replies. A header of 24 bytes, 8 of the NDR record and the return code; then the flavor, the
-/// count and as many words as a state of a thread may have.
+/// arguments, and bytes of replies. A header of 24 bytes, 8 of the NDR record and the return code; then the
+/// flavor, the count and as many words as a state of a thread may have.
 const EXC: [[u32; 2]; 3] = [[6, 36], [9, 36 + 8 + 4 * 1296], [11, 36 + 8 + 4 * 1296]];
 
 /// A program with the structure `mig_subsystem` of 64 bits.

@@ -279,7 +279,7 @@ impl Program<'_> {
     }
 }
 
-/// Whether a reply can have this size: at least a header, the NDR record and a return code, or one descriptor.
+/// Whether a reply can have this size: a header, the NDR record and a return code at least.
 fn is_reply(size: u32) -> bool {
     (36..=MOST_REPLY).contains(&size) && size % 4 == 0
 }

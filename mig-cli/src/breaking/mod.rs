@@ -38,8 +38,8 @@ pub(crate) struct Breaking {
     /// As it is
     #[arg(value_name = "NEW", required_unless_present_any = ["git", "old_abi", "old_define"])]
     new: Option<PathBuf>,
-    /// Compare with this revision of git, or the first of two (v1.0..v1.1) with the second; of the files, and of
-    /// the folders and files of -I, --include and --imacros
+    /// Compare with this revision of git, or the first of two (v1.0..v1.1) with the second; of the files, and
+    /// of the folders and files of -I, --include and --imacros
     #[arg(long, value_name = "REV", conflicts_with = "new")]
     git: Option<String>,
     /// Compare with the messages for this ABI
