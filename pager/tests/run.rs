@@ -158,6 +158,41 @@ fn gnu_sort_at_four_times_what_may_be_resident() {
     fs::remove_file(report).unwrap();
 }
 
+/// Runs a program alone and paged, and compares what it prints. CI has the program.
+fn prints_the_same(name: &str, arguments: &[&str], input: &str) {
+    let file = tempfile::Builder::new().prefix("input").tempfile_in(folder()).unwrap();
+    fs::write(&file, input).unwrap();
+    let open = || fs::File::open(file.path()).unwrap();
+    let alone = match Command::new(name).args(arguments).stdin(open()).output() {
+        Err(why) if std::env::var_os("CI").is_none() => return eprintln!("skipped: {name}: {why}"),
+        output => output.unwrap(),
+    };
+    assert!(alone.status.success(), "{}", error(&alone));
+    if !is_permitted() {
+        return;
+    }
+    let mut paged = mach_pager();
+    paged.args(["run", "--resident", RESIDENT, "--", name]).args(arguments).stdin(open());
+    let paged = paged.output().unwrap();
+    let table = error(&paged);
+    assert!(paged.stdout == alone.stdout, "{}{table}", String::from_utf8_lossy(&paged.stdout));
+    assert_eq!(paged.status.code(), Some(0), "{table}");
+    assert!(figure(&table, "pages in") > 50, "{table}");
+}
+
+#[test]
+fn sqlite_in_memory_is_whole() {
+    let rows = "
+        create table t(a integer primary key, b text, c integer);
+        with recursive n(i) as (select 1 union all select i + 1 from n where i < 4000)
+            insert into t select i, 'row ' || (i * 7919 % 4001), i * 31 % 1009 from n;
+        create index tb on t(b);
+        select count(*), sum(c), max(b) from t where b > 'row 5';
+        pragma integrity_check;
+    ";
+    prints_the_same("sqlite3", &[":memory:"], rows);
+}
+
 #[test]
 fn the_end_of_the_program_is_the_end_of_the_command() {
     if !is_permitted() {

@@ -14,7 +14,7 @@ use crate::lock::Mutex;
 use crate::paging::{self, Unpaged};
 use crate::ranges::Ranges;
 use crate::window::{self, PAGE, Part, Piece};
-use crate::{heap, system, thread};
+use crate::{child, heap, system, thread};
 
 /// The least that is paged.
 const LEAST: usize = 64 << 10;
@@ -24,6 +24,13 @@ struct Mapping {
     piece: Piece,
     mapped: Ranges,
 }
+
+/// Paged memory that the program has made read-only or has no access to. Its pages cannot be moved, so that
+/// they stay once they are here: this may be no more than a part of what may be resident.
+static PROTECTED: Mutex<Ranges> = Mutex::new(Ranges::new());
+
+/// One of this many bytes that may be resident.
+const PROTECTED_SHARE: usize = 4;
 
 static MAPPINGS: Mutex<BTreeMap<usize, Mapping>> = Mutex::new(BTreeMap::new());
 
@@ -109,8 +116,30 @@ fn unmap(range: &Range<usize>) {
         .collect();
     let gone: Vec<Mapping> = gone.iter().filter_map(|start| mappings.remove(start)).collect();
     drop(mappings);
+    for mapping in &gone {
+        PROTECTED.lock().remove(mapping.piece.range());
+    }
     // Their pages go without the lock.
     drop(gone);
+}
+
+/// Protects paged memory. False if too much of it would be protected.
+fn protect(range: &Range<usize>, protection: c_int) -> bool {
+    let mut protected = PROTECTED.lock();
+    let before = protected.remove(range.clone());
+    if protection & libc::PROT_WRITE == 0 {
+        if protected.total() + range.len() > paging::resident() / PROTECTED_SHARE {
+            // As much as there was of it before; the rest is not protected.
+            if before == range.len() {
+                protected.insert(range.clone());
+                return true;
+            }
+            system::set_errno(libc::ENOMEM);
+            return false;
+        }
+        protected.insert(range.clone());
+    }
+    true
 }
 
 /// Something else takes the place of what was mapped: memory of the program's stays memory of ours, all
@@ -124,12 +153,24 @@ fn replace(range: &Range<usize>, protection: c_int, flags: c_int) -> Option<*mut
     let is_ours = inside == *range && flags & libc::MAP_ANONYMOUS != 0 && flags & libc::MAP_PRIVATE != 0;
     let start = ptr::with_exposed_provenance_mut(range.start);
     // SAFETY: the program asks for that.
-    (is_ours && unsafe { system::mprotect(start, range.len(), protection) } == 0).then_some(start)
+    (is_ours && unsafe { mprotect(start, range.len(), protection) } == 0).then_some(start)
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn mprotect(address: *mut c_void, len: size_t, protection: c_int) -> c_int {
+    let inside = pages(address, len).filter(|_| is_paged() && !child::is_child());
+    let inside = inside.map(|range| window::overlap(&range)).filter(|inside| !inside.is_empty());
+    if inside.is_some_and(|inside| !protect(&inside, protection)) {
+        return -1;
+    }
+    // SAFETY: the caller's promise.
+    unsafe { system::mprotect(address, len, protection) }
 }
 
 /// Keeps every other thread out, for a fork.
 pub(crate) fn lock() {
     std::mem::forget(MAPPINGS.lock());
+    std::mem::forget(PROTECTED.lock());
 }
 
 /// Lets them in.
@@ -138,6 +179,8 @@ pub(crate) fn lock() {
 ///
 /// This thread has called [`lock`], or its copy in the parent has.
 pub(crate) unsafe fn unlock() {
+    // SAFETY: the caller's promise.
+    unsafe { PROTECTED.force_unlock() };
     // SAFETY: the caller's promise.
     unsafe { MAPPINGS.force_unlock() };
 }

@@ -39,6 +39,7 @@ pub(crate) const UNPAGED: [&str; 5] = ["small", "files_and_shared", "protected",
 
 struct Paging {
     vm: Vm,
+    resident: usize,
     pager: Box<dyn Fn() -> (Statistics, Space) + Send + Sync>,
 }
 
@@ -55,6 +56,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// True if the program's memory is paged.
 pub(crate) fn is_on() -> bool {
     IS_ON.load(Relaxed)
+}
+
+/// How many bytes may be resident.
+pub(crate) fn resident() -> usize {
+    PAGING.get().map_or(0, |paging| paging.resident)
 }
 
 /// New memory. It is noted if there is none.
@@ -78,7 +84,7 @@ pub(crate) fn note(why: Unpaged, bytes: usize) {
 /// Brings all memory in, for a child, and keeps it until the result is dropped; `None` if the machine does
 /// not have as much.
 pub(crate) fn keep_all() -> Option<KeptAll> {
-    let Paging { vm, pager } = PAGING.get()?;
+    let Paging { vm, pager, .. } = PAGING.get()?;
     let (_, space) = pager();
     // What is compressed is larger than it looks, so that this is no promise.
     let wanted = (space.used() + space.same_filled).saturating_mul(PAGE as u64);
@@ -103,7 +109,7 @@ pub(crate) struct Figures {
 }
 
 pub(crate) fn figures() -> Option<Figures> {
-    let Paging { vm, pager } = PAGING.get()?;
+    let Paging { vm, pager, .. } = PAGING.get()?;
     let (pager, space) = pager();
     let not_paged = NOT_PAGED.each_ref().map(|bytes| bytes.load(Relaxed));
     Some(Figures { vm: vm.statistics(), latencies: vm.latencies(), pager, space, not_paged })
@@ -158,7 +164,7 @@ fn serve(settings: &Settings, store: impl Store) -> Result<(), Box<dyn Error>> {
     let service = Service::<_, Std, _>::start(&host.new_task("pager"), store, config)?;
     vm.set_default_manager(service.right()?)?;
     let pager = Box::new(move || (service.pager().statistics(), service.pager().space()));
-    if PAGING.set(Paging { vm, pager }).is_err() {
+    if PAGING.set(Paging { vm, resident: settings.resident, pager }).is_err() {
         return Err("paging has begun already".into());
     }
     IS_ON.store(true, Relaxed);

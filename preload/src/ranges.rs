@@ -8,6 +8,15 @@ use std::ops::Range;
 pub(crate) struct Ranges(BTreeMap<usize, usize>);
 
 impl Ranges {
+    pub(crate) const fn new() -> Self {
+        Self(BTreeMap::new())
+    }
+
+    /// How many addresses there are.
+    pub(crate) fn total(&self) -> usize {
+        self.0.iter().map(|(start, end)| end - start).sum()
+    }
+
     /// Takes the first piece of this length, at a multiple of `align`, a power of two, out of the set.
     pub(crate) fn take(&mut self, len: usize, align: usize) -> Option<usize> {
         let start = self.0.iter().find_map(|(start, end)| {

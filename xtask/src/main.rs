@@ -12,6 +12,7 @@ mod i386;
 mod oldest_rust;
 mod packages;
 mod pip;
+mod programs;
 mod report;
 mod sweep;
 mod test;
@@ -35,6 +36,8 @@ enum Verb {
     Bench,
     /// Make the book, and say where its first page is.
     Book,
+    /// Run real programs under `mach-pager run`, beside themselves as they are.
+    Programs,
     /// Fuzz the compiler, the demux functions and the clients.
     Fuzz(fuzz::Options),
     /// Run programs on a GNU Mach kernel in QEMU.
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Verb::Packages => packages::run(),
         Verb::Bench => bench::run(),
         Verb::Book => book::build(),
+        Verb::Programs => programs::run_all(),
         Verb::Fuzz(options) => fuzz::run(&options),
         Verb::Gnumach(options) => gnumach::run(&options),
         Verb::Sweep(options) => sweep::run(&options),

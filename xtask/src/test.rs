@@ -22,6 +22,7 @@ const STEPS: &[Step] = &[
     ("set-up: a C compiler for both ABIs", c_compiler),
     ("set-up: clang, for the macros of its targets", clang),
     ("set-up: tshark, for the dissectors", tshark),
+    ("set-up: SQLite, a program to page", sqlite),
     ("set-up: the C MIG of Debian", c_mig),
     ("set-up: NBD servers", nbd_servers),
     ("format", format),
@@ -108,6 +109,19 @@ fn tshark() -> StepResult {
     }
     match apt::install(&["tshark"]) {
         Ok(()) => Ok(Outcome::Passed),
+        Err(why) => Ok(Outcome::Skipped(why)),
+    }
+}
+
+/// The tests of `mach-pager run` have it work in memory that is larger than what may be resident.
+fn sqlite() -> StepResult {
+    let probe = || works(program("sqlite3").arg("-version"));
+    if probe() {
+        return Ok(Outcome::Passed);
+    }
+    match apt::install(&["sqlite3"]) {
+        Ok(()) if probe() => Ok(Outcome::Passed),
+        Ok(()) => Err("sqlite3 does not work, although it is installed".to_string()),
         Err(why) => Ok(Outcome::Skipped(why)),
     }
 }

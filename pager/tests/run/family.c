@@ -163,7 +163,7 @@ static void *mappings(void *number)
 {
     unsigned tag = 7 + (unsigned)(uintptr_t)number;
     size_t size = 400 * PAGE;
-    for (int turn = 0; turn < 3; turn++) {
+    for (int turn = 0; turn < 2; turn++) {
         unsigned char *memory = map(size);
         SHOULD(is_zero(memory, size));
         fill(memory, size, tag);
@@ -193,6 +193,12 @@ static void protection(void)
 {
     signal(SIGSEGV, on_signal);
     size_t size = 64 * PAGE;
+    /* More of it than may be resident, if that is limited, is refused, and nothing waits for ever. */
+    unsigned char *much = map(20 * size);
+    fill(much, 20 * size, 3);
+    SHOULD(mprotect(much, 20 * size, PROT_READ) == 0 || errno == ENOMEM);
+    SHOULD(holds(much, 20 * size, 3));
+    SHOULD(munmap(much, 20 * size) == 0);
     unsigned char *memory = map(size);
     fill(memory, size, 5);
     SHOULD(mprotect(memory, 16 * PAGE, PROT_READ) == 0);
