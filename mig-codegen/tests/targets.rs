@@ -255,8 +255,8 @@ fn an_architecture_is_chosen_by_name() {
     );
 }
 
-/// The operators that only some compilers have are there where the target's compiler has them. `__has_feature`
-/// is left out: gcc has it since its release 14.
+/// The operators that only some compilers have are there where the target's compiler has them.
+/// `__has_feature` is left out: gcc has it since its release 14.
 #[test]
 fn each_compiler_has_its_operators() {
     const OPERATORS: &[&str] = &[

@@ -1,10 +1,10 @@
 //! Messages of another compiler, as data: what its client sends, what its server makes of that, and the same
 //! for damaged messages.
 //!
-//! The vectors are JSON files, one for each subsystem, in the format that `vectors/support.rs` reads. Each file
-//! tells the types of the arguments; from them the test writes an interface definition, generates Rust from it
-//! for the ABI of the vectors, and compiles and runs a program that replays every case against the generated
-//! client and demux.
+//! The vectors are JSON files, one for each subsystem, in the format that `vectors/support.rs` reads. Each
+//! file tells the types of the arguments; from them the test writes an interface definition, generates Rust
+//! from it for the ABI of the vectors, and compiles and runs a program that replays every case against the
+//! generated client and demux.
 //!
 //! Those in `vectors/built_in` always run; `MIG_VECTORS` names a folder with more.
 
