@@ -1,12 +1,8 @@
 //! The lints of `mig check`, as a user sees them.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
-}
 
 /// Runs `mig` on a file with this text, beside which `a.defs` has two types: what it says, if its exit code
 /// is 0.
@@ -184,36 +180,4 @@ fn a_translation_that_a_macro_takes_away_is_a_warning() {
     assert_eq!(mig("translations", &["check", "--beside", "OTHER"], text), "");
     let allowed = format!("/* mig: allow(lost-translation) */\n{text}");
     assert_eq!(mig("translations", &["check", "--beside", "KERNEL_SERVER"], &allowed), "");
-}
-
-/// Whoever writes a lint sees what it says of real interfaces.
-#[test]
-fn our_own_files_have_nothing_to_warn_of() {
-    fn find(folder: &Path, files: &mut Vec<PathBuf>) {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                find(&path, files);
-            } else if path.extension().is_some_and(|extension| extension == "defs") {
-                files.push(path);
-            }
-        }
-    }
-    for (family, abi) in [
-        ("gnu", "gnu-x86_64"),
-        ("hurd", "gnu-i386"),
-        ("pager", "gnu-i386"),
-        ("osf", "osf-32"),
-        ("apple", "apple-64"),
-    ] {
-        let mut files = Vec::new();
-        find(&root().join("defs").join(family), &mut files);
-        assert!(!files.is_empty());
-        let mut check = Command::new(env!("CARGO_BIN_EXE_mig"));
-        check.args(["check", "--abi", abi]).args(&files);
-        let output = check.output().unwrap();
-        // Some files of types want others before them, which is an error here and not the question.
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert!(!said.contains("MIG04"), "{family}: {said}");
-    }
 }

@@ -38,14 +38,14 @@
 
 use std::fmt::Write as _;
 
-use mig_abi::Disposition::{self, CopySend, MakeSend, MakeSendOnce, MoveReceive, MoveSend, MoveSendOnce};
-use mig_abi::MessageType;
+use mig_abi::{Disposition, MessageType};
 use mig_parser::ast::RoutineKind;
 
 use crate::layout::descriptor_text;
 use crate::model::{
     Complex, Dealloc, InLine, Indirect, Interface, Message, Routine, Slot, SlotRole, TypeWord,
 };
+use crate::wire::in_words;
 
 /// The version of the JSON's meaning.
 pub const VERSION: u32 = 1;
@@ -318,36 +318,34 @@ fn word_text(word: &TypeWord, slot: &Slot) -> String {
 
 fn name_text(word: &TypeWord) -> String {
     let TypeWord { sent, received, bits, .. } = *word;
-    let right = |name: &str| format!("port, {name}");
     match word.right.map(|number| number as u8).map(MessageType) {
-        Some(MessageType::PORT_OWNERSHIP) => return right("ownership"),
-        Some(MessageType::PORT_RECEIVE) => return right("receive"),
+        Some(MessageType::PORT_OWNERSHIP) => return "port, ownership".to_owned(),
+        Some(MessageType::PORT_RECEIVE) => return "port, receive".to_owned(),
         _ => {}
     }
     match (sent.and_then(Disposition::from_number), received.and_then(Disposition::from_number)) {
-        (Some(MoveReceive), _) => return right("move receive"),
-        (Some(MoveSend), _) => return right("move send"),
-        (Some(MoveSendOnce), _) => return right("move send-once"),
-        (Some(CopySend), _) => return right("copy send"),
-        (Some(MakeSend), _) => return right("make send"),
-        (Some(MakeSendOnce), _) => return right("make send-once"),
-        (None, Some(MoveReceive)) => return right("any that makes a receive right"),
-        (None, Some(MoveSend)) => return right("any that makes a send right"),
-        (None, Some(MoveSendOnce)) => return right("any that makes a send-once right"),
+        (Some(disposition), _) => {
+            let (verb, right) = in_words(disposition);
+            return format!("port, {verb} {right}");
+        }
+        (None, Some(disposition)) if sent.is_none() => {
+            return format!("port, any that makes a {} right", in_words(disposition).1);
+        }
         _ => {}
     }
-    match (sent, received) {
-        (None, None) => "any right or integer".to_owned(),
-        (Some(0), _) if bits == 32 => "boolean".to_owned(),
-        (Some(0), _) => format!("unstructured {bits}"),
-        (Some(1 | 2), _) => format!("integer {bits}"),
-        (Some(8), _) => "char".to_owned(),
-        (Some(9), _) => "byte".to_owned(),
-        (Some(10), _) => format!("real {bits}"),
-        (Some(11), _) => format!("integer {bits}"),
-        (Some(12), _) if bits == 8 => "string".to_owned(),
-        (Some(12), _) => format!("string of {} bytes", bits / 8),
-        (Some(15), _) => "port name".to_owned(),
-        (Some(number), _) | (None, Some(number)) => format!("type {number}, {bits} bits"),
+    let Some(number) = sent.or(received) else { return "any right or integer".to_owned() };
+    match u8::try_from(number).map(MessageType) {
+        Ok(MessageType::BOOLEAN) if bits == 32 => "boolean".to_owned(),
+        Ok(MessageType::UNSTRUCTURED) => format!("unstructured {bits}"),
+        Ok(MessageType::INTEGER_16 | MessageType::INTEGER_32 | MessageType::INTEGER_64) => {
+            format!("integer {bits}")
+        }
+        Ok(MessageType::CHAR) => "char".to_owned(),
+        Ok(MessageType::BYTE) => "byte".to_owned(),
+        Ok(MessageType::REAL) => format!("real {bits}"),
+        Ok(MessageType::STRING) if bits == 8 => "string".to_owned(),
+        Ok(MessageType::STRING) => format!("string of {} bytes", bits / 8),
+        Ok(MessageType::PORT_NAME) => "port name".to_owned(),
+        _ => format!("type {number}, {bits} bits"),
     }
 }

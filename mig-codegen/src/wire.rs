@@ -1,7 +1,7 @@
 //! How a type is described to the kernel: elements of one message type, the bits of each, and how many there
 //! are.
 
-use mig_abi::{Facts, MessageType};
+use mig_abi::{Disposition, Facts, MessageType, RightKind};
 
 use crate::model::{Type, TypeKind};
 
@@ -96,4 +96,19 @@ fn struct_wire(size: u32, alignment: u32) -> Wire {
         _ => (BYTE, 1),
     };
     Wire::plain(number, number, bytes * 8, size / bytes)
+}
+
+/// A disposition in words: what a message does, and to which right.
+pub(crate) fn in_words(disposition: Disposition) -> (&'static str, &'static str) {
+    let verb = match disposition {
+        Disposition::MoveReceive | Disposition::MoveSend | Disposition::MoveSendOnce => "move",
+        Disposition::CopySend => "copy",
+        Disposition::MakeSend | Disposition::MakeSendOnce => "make",
+    };
+    let right = match disposition.right() {
+        RightKind::Receive => "receive",
+        RightKind::SendOnce => "send-once",
+        _ => "send",
+    };
+    (verb, right)
 }

@@ -12,6 +12,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use mig_codegen::Config;
+use mig_tests::files_below;
 use mig_tests::oracle::{CAbi, packages_or_skip};
 
 const ABI: CAbi = CAbi::GnuX86_64;
@@ -126,17 +127,10 @@ impl Cost {
 /// The files below a folder that declare a subsystem.
 fn interfaces(folder: &Path) -> Result<Vec<PathBuf>, String> {
     let mut files = Vec::new();
-    for entry in folder.read_dir().map_err(|error| format!("{}: {error}", folder.display()))? {
-        let path = entry.map_err(|error| error.to_string())?.path();
-        if path.is_dir() {
-            files.extend(interfaces(&path)?);
-        } else if path.extension().is_some_and(|extension| extension == "defs") {
-            let text =
-                std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-            files.extend(text.contains("\nsubsystem").then_some(path));
-        }
+    for path in files_below(folder, "defs").map_err(|error| format!("{}: {error}", folder.display()))? {
+        let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        files.extend(text.lines().any(|line| line.starts_with("subsystem")).then_some(path));
     }
-    files.sort();
     Ok(files)
 }
 

@@ -2,12 +2,12 @@
 //! variant that fits.
 
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use mig_codegen::Config;
 use mig_codegen::model::{Interface, Role, TrailerField};
 use mig_parser::ast::StatementKind;
 
+use crate::files_below;
 use crate::oracle::{System, Variant};
 
 /// A file of a system, in one variant.
@@ -63,7 +63,10 @@ pub fn all(packages: &Path) -> Result<(Vec<(Job, Interface)>, usize), String> {
     let mut without = 0;
     for system in System::ALL {
         let include = system.include(packages);
-        for file in files(&include).map_err(|error| format!("{}: {error}", include.display()))? {
+        let files =
+            files_below(&include, "defs").map_err(|error| format!("{}: {error}", include.display()))?;
+        for file in files {
+            let file = file.strip_prefix(&include).unwrap_or(&file).to_string_lossy().into_owned();
             if !declares_interface(&include, &file) {
                 without += 1;
                 continue;
@@ -100,25 +103,4 @@ fn declares_interface(include: &Path, file: &str) -> bool {
     let parsed = mig_parser::parse(&options, &mig_parser::FileSystem, include.join(file));
     let mut statements = parsed.ast.statements.iter();
     statements.any(|statement| matches!(statement.kind, StatementKind::Subsystem(_)))
-}
-
-/// The `.defs` files below a folder, in order.
-fn files(folder: &Path) -> io::Result<Vec<String>> {
-    let mut found = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(next) = folders.pop() {
-        for entry in fs::read_dir(next)? {
-            let entry = entry?;
-            let path = entry.path();
-            // Not through links: the folder of the machine has a second name.
-            if entry.file_type()?.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "defs") {
-                let below = path.strip_prefix(folder).unwrap_or(&path);
-                found.push(below.to_string_lossy().into_owned());
-            }
-        }
-    }
-    found.sort();
-    Ok(found)
 }

@@ -16,6 +16,32 @@ pub mod values;
 pub mod wire;
 pub mod wire_kernel;
 
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+/// The files below a folder whose names have this extension, in order. Links to folders are not followed: a
+/// folder of the packages has a second name.
+///
+/// # Errors
+///
+/// The first folder that cannot be read.
+pub fn files_below(folder: &Path, extension: &str) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                folders.push(entry.path());
+            } else if entry.path().extension().is_some_and(|other| other == extension) {
+                found.push(entry.path());
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
 /// The README's examples, compiled.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

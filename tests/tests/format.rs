@@ -1,27 +1,16 @@
 //! `mig fmt` on the files that people have: those of Debian's packages.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use mig_parser::{FileSystem, Options, format, preprocessed, unpreprocessed};
+use mig_tests::files_below;
 use mig_tests::oracle::packages_or_skip;
-
-fn find(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let entry = entry.unwrap();
-        if entry.file_type().unwrap().is_dir() {
-            find(&entry.path(), files);
-        } else if entry.path().extension().is_some_and(|extension| extension == "defs") {
-            files.push(entry.path());
-        }
-    }
-}
 
 #[test]
 fn files_of_the_packages_keep_their_tokens_and_are_formatted_once() {
     let Some(packages) = packages_or_skip() else { return };
-    let mut files = Vec::new();
-    find(&packages, &mut files);
+    let files = files_below(&packages, "defs").unwrap();
     assert!(files.len() >= 70, "{} files", files.len());
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("format");
     fs::create_dir_all(&folder).unwrap();

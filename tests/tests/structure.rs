@@ -124,20 +124,7 @@ fn root() -> PathBuf {
 
 /// The Rust files below a folder, in order.
 fn sources(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(next) = folders.pop() {
-        for entry in fs::read_dir(next).unwrap() {
-            let path = entry.unwrap().path();
-            match path.extension().and_then(|extension| extension.to_str()) {
-                _ if path.is_dir() => folders.push(path),
-                Some("rs") => found.push(path),
-                _ => {}
-            }
-        }
-    }
-    found.sort();
-    found
+    mig_tests::files_below(folder, "rs").unwrap()
 }
 
 /// True for the tests of a module: they may use whatever the package has.

@@ -17,18 +17,19 @@ use std::{env, fs};
 use mig_codegen::abi::Abi;
 use mig_codegen::model::{Interface, Message, Routine, SlotRole, TypeKind};
 use mig_codegen::{Config, Input};
+use mig_tests::files_below;
 use serde_json::Value;
 use syn::{FnArg, Item, ReturnType, TraitItem};
 
 #[test]
 fn every_vector_holds() {
-    let mut files = Vec::new();
-    json_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors/built_in"), &mut files);
-    let built_in = files.len();
-    assert_eq!(built_in, 2, "an untyped ABI and a typed one");
+    let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors/built_in");
+    let mut files = files_below(&built_in, "json").expect("the folder of vectors can be read");
+    assert_eq!(files.len(), 2, "an untyped ABI and a typed one");
     if let Some(folder) = env::var_os("MIG_VECTORS") {
-        json_files(Path::new(&folder), &mut files);
-        assert!(files.len() > built_in, "no vectors in {}", Path::new(&folder).display());
+        let more = files_below(Path::new(&folder), "json").expect("the folder of vectors can be read");
+        assert!(!more.is_empty(), "no vectors in {}", Path::new(&folder).display());
+        files.extend(more);
     }
     files.sort();
     let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("vectors");
@@ -40,17 +41,6 @@ fn every_vector_holds() {
         .status()
         .expect("cargo runs");
     assert!(status.success(), "not every vector holds");
-}
-
-fn json_files(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).expect("the folder of vectors can be read") {
-        let path = entry.expect("its entries can be read").path();
-        if path.is_dir() {
-            json_files(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "json") {
-            files.push(path);
-        }
-    }
 }
 
 /// Writes the crate with the bindings of all files and the calls of all routines.

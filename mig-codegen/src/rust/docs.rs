@@ -1,6 +1,5 @@
 //! Documentation of the generated items.
 
-use mig_abi::Disposition::{CopySend, MakeSend, MakeSendOnce, MoveReceive, MoveSend, MoveSendOnce};
 use mig_abi::MessageType;
 use mig_parser::ast::RoutineKind;
 use proc_macro2::{Literal, TokenStream};
@@ -10,6 +9,7 @@ use crate::model::{
     Arg, Complex, Dealloc, Indirect, Message, MessageKind, PortType, Role, Routine, Slot, SlotRole, Type,
     TypeKind,
 };
+use crate::wire::in_words;
 
 /// One line of documentation.
 pub(super) fn doc(line: &str) -> TokenStream {
@@ -165,7 +165,7 @@ pub fn describe(arg: &Arg) -> String {
 /// A type in the words of a `.defs` file.
 pub fn type_text(ty: &Type) -> String {
     match (&ty.kind, &ty.name) {
-        (TypeKind::Port(port), _) => right(*port).to_owned(),
+        (TypeKind::Port(port), _) => right(*port),
         (TypeKind::OutOfLine { element, count, .. }, _) => {
             let count = count.map_or(String::new(), |count| count.to_string());
             format!("^array\\[{count}\\] of {}", type_text(element))
@@ -187,18 +187,19 @@ pub fn type_text(ty: &Type) -> String {
 }
 
 /// How a right travels.
-fn right(port: PortType) -> &'static str {
+fn right(port: PortType) -> String {
     match (port.sender, port.receiver) {
-        (Some(MoveReceive), _) => "receive right, moved",
-        (Some(MoveSend), _) => "send right, moved",
-        (Some(MoveSendOnce), _) => "send-once right, moved",
-        (Some(CopySend), _) => "send right, copied",
-        (Some(MakeSend), _) => "send right, made",
-        (Some(MakeSendOnce), _) => "send-once right, made",
-        (_, Some(MoveReceive)) => "receive right",
-        (_, Some(MoveSend)) => "send right",
-        (_, Some(MoveSendOnce)) => "send-once right",
-        _ => "any right",
+        (Some(disposition), _) => {
+            let (verb, right) = in_words(disposition);
+            let travels = match verb {
+                "move" => "moved",
+                "copy" => "copied",
+                _ => "made",
+            };
+            format!("{right} right, {travels}")
+        }
+        (None, Some(disposition)) => format!("{} right", in_words(disposition).1),
+        (None, None) => "any right".to_owned(),
     }
 }
 
