@@ -19,6 +19,7 @@ use mig_runtime::platform::Holding;
 use mig_runtime::{Name, PortSet, SendRight};
 
 use crate::evict::Batch;
+use crate::handlers::Handlers;
 use crate::latency::Recorder;
 use crate::objects::{NotSent, Object, Ports};
 use crate::pages::{ObjectId, Pages};
@@ -46,6 +47,7 @@ pub(crate) struct Core {
     pub(crate) changed: Condvar,
     /// How many threads wait for that.
     pub(crate) waiting: AtomicUsize,
+    pub(crate) handlers: Handlers,
     pub(crate) patience: Duration,
     pub(crate) start: Instant,
     pub(crate) counts: Counts,
@@ -121,6 +123,7 @@ impl Core {
             state: Mutex::new(state),
             changed: Condvar::new(),
             waiting: AtomicUsize::new(0),
+            handlers: Handlers::new(),
             patience: limits.patience,
             start: Instant::now(),
             counts: Counts::default(),

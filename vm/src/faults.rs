@@ -12,10 +12,12 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::core::{Core, State};
+use crate::handlers::Place;
 use crate::objects::{NotSent, Object};
 use crate::pages::{Ahead, Fault};
 use crate::places::Places;
 use crate::space::PAGE;
+use crate::uffd::{Event, Uffd};
 
 const VM_PROT_READ: i32 = 1;
 const VM_PROT_WRITE: i32 = 2;
@@ -49,11 +51,23 @@ enum Outcome {
 }
 
 impl Core {
-    /// Takes faults until `stop` can be read.
-    pub(crate) fn run(&self, stop: &impl AsFd) {
+    /// Takes faults, in turns with other threads, until `stop` can be read.
+    pub(crate) fn run(&self, stop: &impl AsFd, follow: bool) {
         let Places::Touched { memory, .. } = &self.places else { return };
+        let mut place = follow.then(Place::new).flatten();
+        while self.handlers.lead() {
+            if !self.lead(memory, stop, &mut place) {
+                self.handlers.end();
+            }
+        }
+    }
+
+    /// Takes faults until another thread does, or until `stop` can be read; then this is false.
+    fn lead(&self, memory: &Uffd, stop: &impl AsFd, place: &mut Option<Place>) -> bool {
         let mut again = Vec::new();
-        loop {
+        let mut looked = Instant::now();
+        let mut leads = true;
+        while leads {
             let mut fds = [PollFd::new(memory, PollFlags::IN), PollFd::new(stop, PollFlags::IN)];
             let timeout = self.next_look(&again).map(|time| Timespec {
                 tv_sec: time.as_secs() as i64,
@@ -61,22 +75,42 @@ impl Core {
             });
             match poll(&mut fds, timeout.as_ref()) {
                 Ok(_) | Err(Errno::INTR) => {}
-                Err(_) => return,
+                Err(_) => return false,
             }
             if fds[1].revents().contains(PollFlags::IN) {
-                return;
+                return false;
             }
-            while let Ok(Some(address)) = memory.next_fault() {
-                let start = Instant::now();
-                let place = self.lock().at(address);
-                let Some((object, page)) = place else { continue };
-                match self.fault(&object, page) {
-                    Outcome::Blocked => again.push((object, page)),
-                    _ => self.latencies.record(start.elapsed()),
+            // An event that is read must be served by this thread.
+            while leads {
+                let Ok(Some(event)) = memory.next_fault() else { break };
+                if self.handlers.are_slow() {
+                    self.handlers.hand_over();
+                    leads = false;
+                }
+                self.take(event, &mut again);
+                if let Some(place) = place.as_mut().filter(|_| leads) {
+                    place.took_fault_of(event.thread);
                 }
             }
-            self.look_after(&mut again);
+            if !again.is_empty() || looked.elapsed() > self.patience / 4 {
+                self.look_after(&mut again);
+                looked = Instant::now();
+            }
         }
+        true
+    }
+
+    fn take(&self, event: Event, again: &mut Vec<Wanted>) {
+        let start = Instant::now();
+        let place = self.lock().at(event.address);
+        let Some((object, page)) = place else { return };
+        if self.fault(&object, page) == Outcome::Blocked {
+            again.push((object, page));
+            return;
+        }
+        let time = start.elapsed();
+        self.handlers.took(time);
+        self.latencies.record(time);
     }
 
     /// How long the thread of faults may sleep.

@@ -77,8 +77,8 @@
 //!
 //! # Limits of this version
 //!
-//! One thread takes the faults of all mappings. A child process does not have the memory: after `fork` absent
-//! pages read as zeros there, unless all of it [was kept](Vm::keep_all).
+//! A child process does not have the memory: after `fork` absent pages read as zeros there, unless all of it
+//! [was kept](Vm::keep_all).
 #![cfg(target_os = "linux")]
 
 #[cfg(feature = "allocator-api2")]
@@ -87,6 +87,7 @@ mod core;
 mod discard;
 mod evict;
 mod faults;
+mod handlers;
 mod keep;
 mod latency;
 mod managers;
@@ -127,6 +128,23 @@ pub struct Limits {
     pub patience: Duration,
     /// Who brings a page that is touched.
     pub faults: Faults,
+    /// With [`Faults::Thread`], how many threads there are for it, one at least. One works at a time, unless a
+    /// fault takes long, as where the default manager is inline and reads from a device.
+    pub handlers: usize,
+    /// Where those threads run.
+    pub placement: Placement,
+}
+
+/// Where the threads run that take faults.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Placement {
+    /// On the processor of the thread that touches pages, as the system says it now and then; with the policy
+    /// `SCHED_IDLE`, where this process may take that and leave it, as long as that does not keep them waiting.
+    /// To wake a thread on another processor takes longer than all else of a fault.
+    #[default]
+    Follow,
+    /// Where the system has them run.
+    Anywhere,
 }
 
 /// Who brings a page that is touched.
@@ -153,9 +171,15 @@ impl Limits {
 }
 
 impl Default for Limits {
-    /// 64 MiB, ten seconds, and a thread.
+    /// 64 MiB, ten seconds, and up to four threads that follow those that touch pages.
     fn default() -> Self {
-        Self { resident: 64 << 20, patience: Duration::from_secs(10), faults: Faults::Thread }
+        Self {
+            resident: 64 << 20,
+            patience: Duration::from_secs(10),
+            faults: Faults::Thread,
+            handlers: 4,
+            placement: Placement::Follow,
+        }
     }
 }
 
@@ -314,7 +338,13 @@ impl Vm {
         let running = Running { core, stop, stop_servers, threads: Mutex::default() };
         let (core, stop) = (running.core.clone(), running.stop.clone());
         match limits.faults {
-            Faults::Thread => running.spawn("vm faults", move || core.run(&stop))?,
+            Faults::Thread => {
+                for _ in 0..limits.handlers.max(1) {
+                    let (core, stop) = (core.clone(), stop.clone());
+                    let follow = limits.placement == Placement::Follow;
+                    running.spawn("vm faults", move || core.run(&stop, follow))?;
+                }
+            }
             Faults::Signal => signal::serve(&core)?,
             Faults::Calls => {}
         }

@@ -97,7 +97,12 @@ pub(crate) const CLUSTER: usize = 16;
 
 /// What is put aside is at most this part of what may be here, and at least that one.
 const MOST_ASIDE: usize = 4;
-const LEAST_ASIDE: usize = 16;
+const LEAST_ASIDE: usize = 8;
+
+/// True if a request that was made at a time has not been answered.
+fn is_open(pages: &[Page], (since, page): (u64, usize)) -> bool {
+    pages[page].state == State::Requested { since }
+}
 
 /// What to do for a thread that wants a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -245,7 +250,7 @@ impl Pages {
             batches: VecDeque::new(),
             next_batch: 0,
             aside: 0,
-            most_aside: limit / (2 * MOST_ASIDE),
+            most_aside: limit / LEAST_ASIDE,
             rescued: 0,
             retired: 0,
             limit,
@@ -370,6 +375,10 @@ impl Pages {
         let most = if manager.external { 1 } else { manager.window.min(left) };
         let after = pages[index + 1..].iter().take(most - 1).take_while(|page| page.state == State::Out);
         let count = 1 + after.count();
+        // Those that have been answered need not be looked at again.
+        while manager.requests.front().is_some_and(|first| !is_open(pages, *first)) {
+            manager.requests.pop_front();
+        }
         for (at, page) in (index..).zip(&mut pages[index..index + count]) {
             page.state = State::Requested { since: now };
             manager.requests.push_back((now, at));
@@ -753,9 +762,7 @@ impl Pages {
     pub(crate) fn overdue(&mut self, then: u64) -> Vec<ObjectId> {
         let mut overdue = Vec::new();
         for (id, object) in &mut self.objects {
-            let open =
-                |pages: &[Page], (since, page): (u64, usize)| pages[page].state == State::Requested { since };
-            while object.manager.requests.front().is_some_and(|first| !open(&object.pages, *first)) {
+            while object.manager.requests.front().is_some_and(|first| !is_open(&object.pages, *first)) {
                 object.manager.requests.pop_front();
             }
             if object.manager.requests.front().is_some_and(|(since, _)| *since < then) {

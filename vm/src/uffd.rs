@@ -23,6 +23,8 @@ const ALLOW_SRC_HOLES: u64 = 1 << 1;
 const EVENT_PAGEFAULT: u8 = 0x12;
 /// `UFFD_FEATURE_SIGBUS`, of Linux 4.14
 const FEATURE_SIGBUS: u64 = 1 << 7;
+/// `UFFD_FEATURE_THREAD_ID`, of Linux 4.14
+const FEATURE_THREAD_ID: u64 = 1 << 8;
 /// `UFFD_FEATURE_POISON`, of Linux 6.6
 const FEATURE_POISON: u64 = 1 << 14;
 /// `UFFD_FEATURE_MOVE`, of Linux 6.8
@@ -114,6 +116,15 @@ fn flags() -> UserfaultfdFlags {
     UserfaultfdFlags::CLOEXEC | UserfaultfdFlags::NONBLOCK
 }
 
+/// Somebody waits for a page.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Event {
+    /// Where the page begins.
+    pub(crate) address: u64,
+    /// The number of the thread.
+    pub(crate) thread: u32,
+}
+
 /// Who is told that a page is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Told {
@@ -140,7 +151,7 @@ impl Uffd {
     /// A new one, by the system call, or by the device where only that is permitted.
     pub(crate) fn new(told: Told) -> Result<Self, Unusable> {
         let (flags, features) = match told {
-            Told::Reader => (flags(), FEATURE_MOVE | FEATURE_POISON),
+            Told::Reader => (flags(), FEATURE_MOVE | FEATURE_POISON | FEATURE_THREAD_ID),
             Told::Toucher => (flags() | USER_MODE_ONLY, FEATURE_MOVE | FEATURE_POISON | FEATURE_SIGBUS),
         };
         // SAFETY: the descriptor does nothing until memory is registered with it.
@@ -168,8 +179,8 @@ impl Uffd {
         self.call::<REGISTER, _>(&mut Register { range, mode: MISSING, ioctls: 0 })
     }
 
-    /// The next address that somebody waits for, rounded down to a page; `None` if there is none at present.
-    pub(crate) fn next_fault(&self) -> io::Result<Option<u64>> {
+    /// The next event; `None` if there is none at present.
+    pub(crate) fn next_fault(&self) -> io::Result<Option<Event>> {
         loop {
             let mut bytes = [0; size_of::<Message>()];
             match io::read(&self.0, &mut bytes) {
@@ -180,7 +191,8 @@ impl Uffd {
             }
             let address = u64::from_ne_bytes(bytes[16..24].try_into().unwrap_or_default());
             if bytes[0] == EVENT_PAGEFAULT {
-                return Ok(Some(address & !(PAGE as u64 - 1)));
+                let thread = u32::from_ne_bytes(bytes[24..28].try_into().unwrap_or_default());
+                return Ok(Some(Event { address: address & !(PAGE as u64 - 1), thread }));
             }
         }
     }

@@ -166,7 +166,7 @@ fn with_faults(
     let host = Host::new();
     let task = host.new_task("manager");
     let before = task.census();
-    let limits = Limits { resident: 64 * PAGE, patience, faults };
+    let limits = Limits { resident: 64 * PAGE, patience, faults, ..Limits::default() };
     let Some(vm) = common::vm(&host, limits) else { return };
     let port = ReceiveRight::allocate(&task).unwrap();
     let server = Server::on(&port).with(memory_object(manager));

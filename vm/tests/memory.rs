@@ -149,7 +149,7 @@ fn a_fork_does_not_keep_pages_from_leaving() {
 /// Pages that lie side by side leave, are asked for and come in few messages.
 #[test]
 fn what_is_touched_in_order_moves_in_clusters() {
-    paged(256, |vm, service| {
+    paged(512, |vm, service| {
         let mut memory = vm.allocate(2000 * PAGE).unwrap();
         memory.chunks_exact_mut(PAGE).enumerate().for_each(|(number, page)| stamp(page, number as u64));
         for _ in 0..2 {

@@ -21,6 +21,11 @@ pub struct Callbacks {
     terminate: Option<unsafe extern "C" fn(*mut c_void)>,
 }
 
+/// An offset or a size, of which some targets have short ones.
+fn wide(value: impl Into<u64>) -> u64 {
+    value.into()
+}
+
 /// What the functions are called with.
 pub(crate) struct Context(pub(crate) *mut c_void);
 
@@ -72,7 +77,7 @@ impl MemoryObject<Local> for Object {
         let mut data = vec![0_u8; length as usize];
         let code = self.pager.functions.data_request.map_or(KernReturn::KERN_FAILURE.0, |fill| {
             // SAFETY: the promise of `new`; the buffer has that size.
-            unsafe { fill(self.pager.context.0, offset.into(), length.into(), data.as_mut_ptr().cast()) }
+            unsafe { fill(self.pager.context.0, wide(offset), wide(length), data.as_mut_ptr().cast()) }
         });
         if code != KernReturn::KERN_SUCCESS.0 {
             return mach::memory_object_data_error(&control, offset, length, KernReturn(code))
@@ -94,7 +99,7 @@ impl MemoryObject<Local> for Object {
     ) -> Result<(), KernReturn> {
         let code = self.pager.functions.data_return.map_or(KernReturn::KERN_FAILURE.0, |keep| {
             // SAFETY: the promise of `new`; the data has that size.
-            unsafe { keep(self.pager.context.0, offset.into(), data.len() as u64, data.as_ptr().cast()) }
+            unsafe { keep(self.pager.context.0, wide(offset), data.len() as u64, data.as_ptr().cast()) }
         });
         if code == KernReturn::KERN_SUCCESS.0 {
             return Ok(());
