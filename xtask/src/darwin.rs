@@ -1,11 +1,10 @@
 //! The checks of what runs on macOS, without a Mac: it is type-checked, linked, and run by `machrun` as far
 //! as this machine can.
 
-use std::path::Path;
 use std::process::Command;
 
-use crate::command::{self, program, read, run, target};
-use crate::oldest_rust::cargo_with_it;
+use crate::command::{self, read, run, target};
+use crate::oldest_rust::{build_std, cargo_for, cargo_with_it};
 use crate::report::{Outcome, StepResult};
 use crate::zig;
 
@@ -115,30 +114,10 @@ pub(crate) fn run_programs() -> StepResult {
 
 /// `cargo VERB` for a target of macOS, with a standard library and a linker; the error says what is missing.
 fn cargo_that_links(verb: &str, triple: &str) -> Result<Command, String> {
-    let mut cargo = if toolchain_has(triple) {
-        let mut cargo = command::cargo();
-        cargo.args([verb, "--target", triple]);
-        cargo
-    } else {
-        let mut cargo = cargo_with_it().map_err(|why| format!("no standard library for {triple}; {why}"))?;
-        build_std(&mut cargo, verb, triple);
-        cargo
-    };
+    let mut cargo = cargo_for(triple, verb)?;
     zig::link_with_it(&mut cargo, triple)?;
     // Nobody looks at these programs with a debugger, and they are built faster without. Debian's compiler
     // has no tool to strip what std brings.
     cargo.arg("--quiet").env("CARGO_PROFILE_DEV_DEBUG", "0").env("CARGO_PROFILE_DEV_STRIP", "none");
     Ok(cargo)
-}
-
-/// Whether somebody has done `rustup target add`.
-fn toolchain_has(triple: &str) -> bool {
-    let folder = read(program("rustc").args(["--print", "target-libdir", "--target", triple]));
-    folder.is_ok_and(|folder| Path::new(folder.trim()).exists())
-}
-
-/// Debian has no standard library for macOS, but the source of one, which cargo builds on the way.
-fn build_std(cargo: &mut Command, verb: &str, triple: &str) {
-    cargo.args([verb, "-Zbuild-std=std,panic_unwind", "--target", triple]);
-    cargo.arg("--target-dir").arg(target().join("rust-1.85")).env("RUSTC_BOOTSTRAP", "1");
 }

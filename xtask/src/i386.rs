@@ -1,7 +1,7 @@
 //! The libraries on i386, built by the oldest compiler that they promise to work with.
 
-use crate::command::{run, target};
-use crate::oldest_rust::cargo_with_it;
+use crate::command::run;
+use crate::oldest_rust::{cargo_with_it, oldest_target};
 use crate::report::{Outcome, StepResult};
 
 /// The target of i386 for which there is a standard library.
@@ -18,7 +18,7 @@ pub(crate) fn check() -> StepResult {
         .args(["-p", "mig-runtime", "-p", "mach-defs", "-p", "gnumach", "-p", "mach-pager"])
         .args(["--features", "mach-defs/apple,mach-defs/gnu,mach-defs/hurd,mach-defs/osf,mach-defs/pager"])
         .arg("--target-dir")
-        .arg(target().join("rust-1.85"));
+        .arg(oldest_target());
     run(&mut cargo)?;
     Ok(Outcome::Passed)
 }

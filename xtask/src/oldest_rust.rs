@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::apt;
-use crate::command::{cargo, script, works};
+use crate::command::{cargo, program, read, script, target, works};
 use crate::packages::{RUST, fetch};
 
 /// `cargo` with that compiler; the error says why it cannot be had.
@@ -22,6 +22,36 @@ pub(crate) fn cargo_with_it() -> Result<Command, String> {
     let mut cargo = cargo();
     cargo.env("RUSTC", rustc).env("RUSTDOC", wrapper(&folder, "rustdoc")?).env_remove("RUSTUP_TOOLCHAIN");
     Ok(cargo)
+}
+
+/// `cargo VERB` for another target: by this machine's compiler where it has the standard library for that, or
+/// else by Debian's; the error says what is missing.
+pub(crate) fn cargo_for(triple: &str, verb: &str) -> Result<Command, String> {
+    if toolchain_has(triple) {
+        let mut cargo = cargo();
+        cargo.args([verb, "--target", triple]);
+        return Ok(cargo);
+    }
+    let mut cargo = cargo_with_it().map_err(|why| format!("no standard library for {triple}; {why}"))?;
+    build_std(&mut cargo, verb, triple);
+    Ok(cargo)
+}
+
+/// Whether somebody has done `rustup target add`.
+pub(crate) fn toolchain_has(triple: &str) -> bool {
+    let folder = read(program("rustc").args(["--print", "target-libdir", "--target", triple]));
+    folder.is_ok_and(|folder| Path::new(folder.trim()).exists())
+}
+
+/// Debian has no standard library for other systems, but the source of one, which cargo builds on the way.
+pub(crate) fn build_std(cargo: &mut Command, verb: &str, triple: &str) {
+    cargo.args([verb, "-Zbuild-std=std,panic_abort,panic_unwind", "--target", triple]);
+    cargo.arg("--target-dir").arg(oldest_target()).env("RUSTC_BOOTSTRAP", "1");
+}
+
+/// Where that compiler builds.
+pub(crate) fn oldest_target() -> PathBuf {
+    target().join("rust-1.85")
 }
 
 /// A script that starts a program of the unpacked packages with their libraries.

@@ -1,4 +1,5 @@
-//! The linker for macOS: Zig's, which brings the names that Apple's system library has, and comes from PyPI.
+//! Zig's linkers, which come from PyPI: for macOS, with the names that Apple's system library has, and for
+//! WebAssembly.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,20 +26,40 @@ pub(crate) fn link_with_it(cargo: &mut Command, triple: &str) -> Result<(), Stri
     let (architecture, _) = triple.split_once('-').unwrap_or_default();
     let folder = pip::fetch("zig", REQUIREMENT)?;
     let linker = wrapper(&folder, architecture).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let variable = format!("CARGO_TARGET_{}_LINKER", triple.to_uppercase().replace('-', "_"));
     // Without an SDK the compiler would look for one with Apple's tools. Zig has its own.
-    cargo.env(variable, linker).env("SDKROOT", &folder);
+    cargo.env(linker_variable(triple), linker).env("SDKROOT", &folder);
     Ok(())
+}
+
+/// Makes `cargo` link WebAssembly, where the compiler does not bring a linker for it.
+pub(crate) fn link_wasm_with_it(cargo: &mut Command, triple: &str) -> Result<(), String> {
+    let folder = pip::fetch("zig", REQUIREMENT)?;
+    // By its name the compiler knows how to speak to it.
+    let linker = script(&folder.join("wasm-ld"), &wrapper_of(&folder, "wasm-ld"))
+        .map_err(|error| format!("{}: {error}", folder.display()))?;
+    cargo.env(linker_variable(triple), linker);
+    Ok(())
+}
+
+/// Where cargo looks for the linker of a target.
+fn linker_variable(triple: &str) -> String {
+    format!("CARGO_TARGET_{}_LINKER", triple.to_uppercase().replace('-', "_"))
 }
 
 /// A script that links for an architecture.
 fn wrapper(folder: &Path, architecture: &str) -> std::io::Result<PathBuf> {
     fs::write(folder.join("libiconv.tbd"), ICONV)?;
-    let text = format!(
+    let command = format!("cc -target {architecture}-macos.11.0 -L'{}'", folder.display());
+    let text = wrapper_of(folder, &command);
+    script(&folder.join(format!("link-{architecture}")), &text)
+}
+
+/// A script that runs a command of Zig.
+fn wrapper_of(folder: &Path, command: &str) -> String {
+    format!(
         "#!/bin/sh\nZIG_GLOBAL_CACHE_DIR='{cache}' ZIG_LOCAL_CACHE_DIR='{cache}' \
-         exec '{folder}/ziglang/zig' cc -target {architecture}-macos.11.0 -L'{folder}' \"$@\"\n",
+         exec '{folder}/ziglang/zig' {command} \"$@\"\n",
         cache = target().join("zig").display(),
         folder = folder.display(),
-    );
-    script(&folder.join(format!("link-{architecture}")), &text)
+    )
 }
