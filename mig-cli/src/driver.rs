@@ -1,5 +1,5 @@
-//! The command line of the C `mig`, so that this command can take its place in a build system, as the value of
-//! the variable `MIG`.
+//! The command line of the C `mig`, so that this command can take its place in a build system, as the value
+//! of the variable `MIG`.
 //!
 //!     mig -I include -D SEQNOS -user /dev/null -server clock.rs -sheader clock_S.h clock.defs
 //!

@@ -9,8 +9,8 @@ pub struct Options {
     pub include_dirs: Vec<PathBuf>,
     /// The macros of `-D` and `-U`; a later one overrides an earlier one.
     pub macros: Vec<MacroOption>,
-    /// What the target's C compiler defines: lines of `#define` and `#assert`, obeyed before the options. What
-    /// a macro means is read when a file asks for it, so a line that defines none is reported only then.
+    /// What the target's C compiler defines: lines of `#define` and `#assert`, obeyed before the options.
+    /// What a macro means is read when a file asks for it, so a line that defines none is reported only then.
     pub predefined: Vec<&'static str>,
     /// The files of `-imacros`: only the macros that they define count.
     pub macro_files: Vec<PathBuf>,

@@ -9,8 +9,8 @@ use crate::Vm;
 use crate::space::PAGE;
 
 /// Memory that is paged, for collections that are large: each allocation is [anonymous memory](Vm::allocate)
-/// of its own, in whole pages. It needs a default manager; without, where the alignment is more than a page's,
-/// or with [`Faults::Calls`](crate::Faults::Calls) it fails.
+/// of its own, in whole pages. It needs a default manager; without, where the alignment is more than a
+/// page's, or with [`Faults::Calls`](crate::Faults::Calls) it fails.
 ///
 /// Nothing may be in such a collection that a system call or the pager itself waits for, see
 /// [`Faults`](crate::Faults).

@@ -170,8 +170,8 @@ impl Core {
         Locked { state, holding }
     }
 
-    /// Something has changed, and the lock is free again. Most of the time nobody waits, and the system is not
-    /// asked to wake anybody.
+    /// Something has changed, and the lock is free again. Most of the time nobody waits, and the system is
+    /// not asked to wake anybody.
     pub(crate) fn tell(&self) {
         if self.waiting.load(Relaxed) > 0 {
             self.changed.notify_all();

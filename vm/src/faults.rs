@@ -216,8 +216,8 @@ impl Core {
         self.tell();
     }
 
-    /// Asks for those of these pages that are not here, and waits for none. Where that cannot be done, they come
-    /// when they are touched.
+    /// Asks for those of these pages that are not here, and waits for none. Where that cannot be done, they
+    /// come when they are touched.
     pub(crate) fn will_need(&self, object: &Arc<Object>, pages: Range<usize>) {
         let most = self.lock().pages.most_ahead();
         let (mut next, end) = (pages.start, pages.end.min(pages.start.saturating_add(most)));

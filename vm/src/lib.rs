@@ -60,10 +60,10 @@
 //!
 //! - It is asked for one page at a time, and may supply more; only the default manager is asked for up to 16
 //!   at once, where they are touched in order. It is given back runs of pages that lie side by side, at most
-//!   32 in a message. Pages leave when
-//!   more than [`Limits::resident`] would be there, those first that came first. They are put aside at first,
-//!   and come back without a message if they are touched soon; up to a quarter of the limit is for those. A page
-//!   that was not changed is dropped without a word, unless it was supplied as precious.
+//!   32 in a message. Pages leave when more than [`Limits::resident`] would be there, those first that came
+//!   first. They are put aside at first, and come back without a message if they are touched soon; up to a
+//!   quarter of the limit is for those. A page that was not changed is dropped without a word, unless it was
+//!   supplied as precious.
 //! - A page that was changed is told by a keyed hash of 64 bits of its content, not by write protection: a
 //!   page that was written with the same bytes was not changed.
 //! - A mapping is a slice of Rust, so its content does not change by itself: what a manager supplies for a
@@ -128,8 +128,8 @@ pub struct Limits {
     pub patience: Duration,
     /// Who brings a page that is touched.
     pub faults: Faults,
-    /// With [`Faults::Thread`], how many threads there are for it, one at least. One works at a time, unless a
-    /// fault takes long, as where the default manager is inline and reads from a device.
+    /// With [`Faults::Thread`], how many threads there are for it, one at least. One works at a time, unless
+    /// a fault takes long, as where the default manager is inline and reads from a device.
     pub handlers: usize,
     /// Where those threads run.
     pub placement: Placement,
@@ -139,8 +139,8 @@ pub struct Limits {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Placement {
     /// On the processor of the thread that touches pages, as the system says it now and then; with the policy
-    /// `SCHED_IDLE`, where this process may take that and leave it, as long as that does not keep them waiting.
-    /// To wake a thread on another processor takes longer than all else of a fault.
+    /// `SCHED_IDLE`, where this process may take that and leave it, as long as that does not keep them
+    /// waiting. To wake a thread on another processor takes longer than all else of a fault.
     #[default]
     Follow,
     /// Where the system has them run.
@@ -160,8 +160,8 @@ pub enum Faults {
     /// the stack of the thread and takes memory, so no allocator and no other signal handler may live in such
     /// memory; a SIGBUS of any other cause goes to the handler that there was before.
     Signal,
-    /// There are no faults, and no slices: memory is [read and written by calls](Paged). Where the system does
-    /// not permit userfaultfd, or does not have it.
+    /// There are no faults, and no slices: memory is [read and written by calls](Paged). Where the system
+    /// does not permit userfaultfd, or does not have it.
     Calls,
 }
 

@@ -13,7 +13,8 @@ use crate::objects::{Attributes, Object, wide};
 use crate::pages::Arrival;
 use crate::space::PAGE;
 
-/// How often room is made for a page that its manager does not keep, before there is one more than there may be.
+/// How often room is made for a page that its manager does not keep, before there is one more than there may
+/// be.
 const TRIES: usize = 1000;
 
 impl Core {
@@ -68,7 +69,8 @@ impl Core {
 
     /// Makes room for a page that its manager does not keep. Pages that go for it may be given back as well,
     /// each of them a few times only, and where the manager has no room for them this waits a moment: the
-    /// manager has other threads than this one, or gets its page back beyond the limit. True if there is room.
+    /// manager has other threads than this one, or gets its page back beyond the limit. True if there is
+    /// room.
     fn make_room_for_one(&self) -> bool {
         (0..TRIES).any(|_| {
             if !self.make_room() {

@@ -347,8 +347,8 @@ impl Pages {
         Fault::Request(self.request(id, index, WINDOW, now))
     }
 
-    /// Somebody says that pages will be touched, from this one on and no more than this many. Returns how many
-    /// of them the manager is to be asked for.
+    /// Somebody says that pages will be touched, from this one on and no more than this many. Returns how
+    /// many of them the manager is to be asked for.
     pub(crate) fn will_need(&mut self, id: ObjectId, index: usize, most: usize, now: u64) -> Ahead {
         let has_room = self.has_room();
         let Some((manager, page)) = self.object_and_page(id, index) else { return Ahead::Nothing };
@@ -403,8 +403,8 @@ impl Pages {
         self.arrives(id, index, content, precious, 0)
     }
 
-    /// The same once more for a page for which there was [no room](Arrival::NoRoom), after all has been done to
-    /// make some.
+    /// The same once more for a page for which there was [no room](Arrival::NoRoom), after all has been done
+    /// to make some.
     pub(crate) fn arrived_again(&mut self, id: ObjectId, index: usize, content: u64) -> Arrival {
         self.arrives(id, index, content, true, OVERDRAFT)
     }
@@ -570,8 +570,8 @@ impl Pages {
         all
     }
 
-    /// Pages that have been aside for the longest time, with their batch: they are leaving from now on. `None`
-    /// if there is room and no more are aside than may be, or none are.
+    /// Pages that have been aside for the longest time, with their batch: they are leaving from now on.
+    /// `None` if there is room and no more are aside than may be, or none are.
     pub(crate) fn retire(&mut self) -> Option<(u64, Vec<Victim>)> {
         if self.keepers > 0 || (self.has_room() && self.aside <= self.most_aside) {
             return None;
@@ -590,8 +590,8 @@ impl Pages {
         Some((batch, victims))
     }
 
-    /// Where many of those that were put aside are wanted again, more are put aside; where hardly any are, the
-    /// room is better used for those that are here.
+    /// Where many of those that were put aside are wanted again, more are put aside; where hardly any are,
+    /// the room is better used for those that are here.
     fn share_anew(&mut self) {
         let all = self.retired + self.rescued;
         if all < self.limit / 2 {

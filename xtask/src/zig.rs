@@ -34,8 +34,9 @@ pub(crate) fn link_with_it(cargo: &mut Command, triple: &str) -> Result<(), Stri
 /// Makes `cargo` link WebAssembly, where the compiler does not bring a linker for it.
 pub(crate) fn link_wasm_with_it(cargo: &mut Command, triple: &str) -> Result<(), String> {
     let folder = pip::fetch("zig", REQUIREMENT)?;
-    // By its name the compiler knows how to speak to it.
-    let linker = script(&folder.join("wasm-ld"), &wrapper_of(&folder, "wasm-ld"))
+    // The compiler says first which of lld's linkers it wants; Zig's is that one.
+    let text = wrapper_of(&folder, "wasm-ld").replacen("\n", "\nshift 2\n", 1);
+    let linker = script(&folder.join("wasm-ld"), &text)
         .map_err(|error| format!("{}: {error}", folder.display()))?;
     cargo.env(linker_variable(triple), linker);
     Ok(())

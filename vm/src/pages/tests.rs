@@ -462,8 +462,8 @@ fn a_page_that_was_put_aside_is_rescued_with_its_cluster() {
     assert_eq!(all.iter().flat_map(|rescue| rescue.pages()).collect::<Vec<_>>(), [16]);
 }
 
-/// Half of what may be here is touched again and again, and one touch in eight is anywhere else: those that are
-/// touched often shall stay.
+/// Half of what may be here is touched again and again, and one touch in eight is anywhere else: those that
+/// are touched often shall stay.
 #[test]
 fn a_hot_set_survives_what_is_touched_once() {
     const FRAMES: usize = 512;

@@ -36,8 +36,8 @@ pub(crate) struct Options {
     /// Processors. Only the kernel x86_64-smp uses more than one.
     #[arg(long, value_name = "N", default_value_t = 1)]
     smp: u32,
-    /// What the program does: touch, sparse, fork, outgrow, lose, die, share, change, swap, osf, copy, ask, attack
-    /// or exhaust.
+    /// What the program does: touch, sparse, fork, outgrow, lose, die, share, change, swap, osf, copy, ask,
+    /// attack or exhaust.
     #[arg(long, value_name = "WORK", default_value = "touch", value_parser = WORKS)]
     work: String,
     /// One of the runs of the checks instead, such as "pages that are never written", or one of the longer

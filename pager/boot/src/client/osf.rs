@@ -38,8 +38,8 @@ fn code<T>(result: Result<T, CallError<GnuMach>>) -> Result<T, KernReturn> {
     result.map_err(|error| error.code())
 }
 
-/// Makes backing stores, gives one a disk if the kernel has one, takes it away while memory is in it; and asks
-/// for what makes no sense.
+/// Makes backing stores, gives one a disk if the kernel has one, takes it away while memory is in it; and
+/// asks for what makes no sense.
 pub(crate) fn osf(checks: &mut Checks, host: &SendRight, master: &SendRight, mebibytes: u32) {
     let (manager, stores) = (manager(host), supervisor().and_then(|port| boot::boot_backing_stores(&port)));
     let stores = stores.expect("boot_backing_stores");
