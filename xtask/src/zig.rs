@@ -36,8 +36,8 @@ pub(crate) fn link_wasm_with_it(cargo: &mut Command, triple: &str) -> Result<(),
     let folder = pip::fetch("zig", REQUIREMENT)?;
     // The compiler says first which of lld's linkers it wants; Zig's is that one.
     let text = wrapper_of(&folder, "wasm-ld").replacen("\n", "\nshift 2\n", 1);
-    let linker = script(&folder.join("wasm-ld"), &text)
-        .map_err(|error| format!("{}: {error}", folder.display()))?;
+    let linker =
+        script(&folder.join("wasm-ld"), &text).map_err(|error| format!("{}: {error}", folder.display()))?;
     cargo.env(linker_variable(triple), linker);
     Ok(())
 }
