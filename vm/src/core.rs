@@ -21,6 +21,7 @@ use mig_runtime::{Name, PortSet, SendRight};
 use crate::evict::Batch;
 use crate::handlers::Handlers;
 use crate::latency::Recorder;
+use crate::lock::lock;
 use crate::objects::{NotSent, Object, Ports};
 use crate::pages::{ObjectId, Pages};
 use crate::places::Places;
@@ -199,8 +200,4 @@ impl Core {
 /// another.
 pub(crate) fn hash(hasher: &ahash::RandomState, page: &[u8]) -> u64 {
     hasher.hash_one(page)
-}
-
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

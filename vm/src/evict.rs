@@ -10,7 +10,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use mach_defs::gnu::memory_object;
 
-use crate::core::{Core, State, hash, lock};
+use crate::core::{Core, State, hash};
+use crate::lock::lock;
 use crate::objects::{NotSent, Object};
 use crate::pages::{CLUSTER, Farewell, Gone, ObjectId, Rescue, Victim};
 use crate::space::Space;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-use crate::core::lock;
+use crate::lock::lock;
 
 /// One thread waits for events, and serves them as long as that is quick. Where it is not, since the default
 /// manager reads from a device in that thread, another one waits meanwhile.

@@ -90,6 +90,7 @@ mod faults;
 mod handlers;
 mod keep;
 mod latency;
+mod lock;
 mod managers;
 mod objects;
 mod paged;

@@ -7,8 +7,9 @@ use mach_defs::gnu::mach::{Mach, MemoryObjectGetAttributesReply, VmOffset, VmSiz
 use mach_defs::gnu::memory_object;
 use mig_runtime::{AnyRight, KernReturn, OolMemory, Port};
 
-use crate::core::{Core, State, Task, hash, lock};
+use crate::core::{Core, State, Task, hash};
 use crate::faults::MOMENT;
+use crate::lock::lock;
 use crate::objects::{Attributes, Object, wide};
 use crate::pages::Arrival;
 use crate::space::PAGE;

@@ -13,9 +13,10 @@ use mig_runtime::{AnyRight, CallError, KernReturn, PortSet, ReceiveRight, SendRi
 use rustix::io;
 
 use crate::VmError;
-use crate::core::{Core, Task, lock};
+use crate::core::{Core, Task};
 use crate::evict::BATCH;
 use crate::faults::MOMENT;
+use crate::lock::lock;
 use crate::pages::ObjectId;
 use crate::space::{PAGE, Space};
 
