@@ -22,8 +22,8 @@ pub(crate) struct Encode {
     #[arg(value_name = "ROUTINE")]
     routine: String,
     /// The arguments of the message
-    #[arg(value_name = "ARG=VALUE")]
-    arguments: Vec<String>,
+    #[arg(value_name = "ARG=VALUE", value_parser = argument)]
+    arguments: Vec<(String, Value)>,
     /// The interfaces to look in, in this order, instead of those that come with mig
     #[arg(long, value_name = "FILE", action = clap::ArgAction::Append)]
     defs: Vec<PathBuf>,
@@ -71,7 +71,8 @@ impl Encode {
             return Ok(Err(format!("no interface that was given has this routine{near}")));
         };
         let kind = if self.reply { MessageKind::Reply } else { MessageKind::Request };
-        Ok(self.ports().and_then(|ports| encode(interface, routine, kind, &ports, &self.arguments()?)))
+        let arguments: Map<String, Value> = self.arguments.iter().cloned().collect();
+        Ok(self.ports().and_then(|ports| encode(interface, routine, kind, &ports, &arguments)))
     }
 
     fn ports(&self) -> Result<Ports, String> {
@@ -84,14 +85,12 @@ impl Encode {
         let (remote, local) = (right("--remote", &self.remote)?, right("--local", &self.local)?);
         Ok(Ports { remote, local, seqno: self.seqno })
     }
+}
 
-    fn arguments(&self) -> Result<Map<String, Value>, String> {
-        let pair = |argument: &String| {
-            let pair = argument.split_once('=').map(|(name, text)| (name.to_owned(), value(text)));
-            pair.ok_or_else(|| format!("`{argument}` is not of the form ARG=VALUE"))
-        };
-        self.arguments.iter().map(pair).collect()
-    }
+fn argument(text: &str) -> Result<(String, Value), String> {
+    let (name, text) =
+        text.split_once('=').ok_or("not of the form ARG=VALUE; `--defs` names an interface")?;
+    Ok((name.to_owned(), value(text)))
 }
 
 /// JSON, a hexadecimal number, or text.

@@ -790,17 +790,19 @@ fn messages_that_are_wrong_are_told() {
         output.expect(1);
         assert!((output.out() + &output.err()).contains(told), "{message}: {}", output.out());
     }
-    for (arguments, told) in [
-        (vec!["r_vim"], "no interface that was given has this routine; did you mean `r_vin`?"),
-        (vec!["r_vin", "z=7"], "argument `a` is missing"),
-        (vec!["r_vin", "z=seven", "a=[]"], "z: `\"seven\"` is not an integer"),
-        (vec!["r_vin", "z=7", "b=1"], "the message has no argument `b`; it has a, z"),
-        (vec!["r_vin", "z=4294967296", "a=[]"], "z: 4294967296 has no room in 32 bits"),
-        (vec!["r_vin", "z"], "`z` is not of the form ARG=VALUE"),
+    let wrong_usage =
+        "invalid value 'z' for '[ARG=VALUE]...': not of the form ARG=VALUE; `--defs` names an interface";
+    for (arguments, code, told) in [
+        (vec!["r_vim"], 1, "no interface that was given has this routine; did you mean `r_vin`?"),
+        (vec!["r_vin", "z=7"], 1, "argument `a` is missing"),
+        (vec!["r_vin", "z=seven", "a=[]"], 1, "z: `\"seven\"` is not an integer"),
+        (vec!["r_vin", "z=7", "b=1"], 1, "the message has no argument `b`; it has a, z"),
+        (vec!["r_vin", "z=4294967296", "a=[]"], 1, "z: 4294967296 has no room in 32 bits"),
+        (vec!["r_vin", "z"], 2, wrong_usage),
     ] {
         let arguments = [&["encode"], &arguments[..], &["--defs", "sink.defs", "--abi", "gnu-i386"]].concat();
         let output = folder.mig(&arguments);
-        output.expect(1);
+        output.expect(code);
         assert!(output.err().contains(told), "{}", output.err());
     }
 }
