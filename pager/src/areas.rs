@@ -183,8 +183,7 @@ impl<K: Kernel, V: Devices<K>, P: Platform> Areas<K> for PagingSpace<K, V, P> {
         let name = area.name;
         self.check_name(name)?;
         if runs.len() > RUNS_MAX {
-            let why = format_args!("it is in more than {RUNS_MAX} parts");
-            return Err(self.refuse(name, &why, HURD_EINVAL));
+            return Err(self.refuse(name, &format_args!("it is in more than {RUNS_MAX} parts"), HURD_EINVAL));
         }
         let port = device.name();
         // Held until the area is there, so that two calls do not both find it unused.
