@@ -217,7 +217,7 @@ pub struct Statistics {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum VmError {
-    /// userfaultfd is not permitted.
+    /// userfaultfd is not permitted. [`Faults::Signal`] and [`Faults::Calls`] need no permission.
     NotPermitted,
     /// The kernel is older than Linux 6.8, whose userfaultfd cannot move pages.
     OldKernel,
@@ -244,7 +244,7 @@ impl fmt::Display for VmError {
         match self {
             Self::NotPermitted => f.write_str(
                 "userfaultfd is not permitted: run as root, or with CAP_SYS_PTRACE, or give access to /dev/userfaultfd, or \
-                 set the sysctl vm.unprivileged_userfaultfd to 1, or use Faults::Signal, which every user may",
+                 set the sysctl vm.unprivileged_userfaultfd to 1",
             ),
             Self::OldKernel => f.write_str("this kernel's userfaultfd cannot move pages: Linux 6.8 or newer is needed"),
             Self::LimitTooSmall(limit) => {
