@@ -22,7 +22,7 @@ pub(crate) fn in_order<I: Sync, O: Send, E>(
         return inputs.iter().try_for_each(|input| take(work(input)));
     }
     let next = AtomicUsize::new(0);
-    // Bounded: results that are ahead of their turn wait here, or in the map below, one for each input.
+    // Results that are ahead of their turn wait here, or in the map below: no more than there are inputs.
     let (send, results) = mpsc::channel();
     thread::scope(|scope| {
         for _ in 0..threads {

@@ -512,10 +512,12 @@ impl Config {
 
     fn items(&self, analysis: &Analysis, options: &rust::Options) -> Result<Output<Vec<TokenStream>>, Error> {
         let interface = analysis.require_interface()?;
-        let Analysis { ast, files, mut report, .. } = analysis.clone();
-        self.check_extern_types(&ast, interface, &mut report.diagnostics);
+        let mut report = analysis.report.clone();
+        self.check_extern_types(&analysis.ast, interface, &mut report.diagnostics);
         match rust::generate(interface, options, &mut report.diagnostics) {
-            Some(value) if !report.diagnostics.has_errors() => Ok(Output { value, files, warnings: report }),
+            Some(value) if !report.diagnostics.has_errors() => {
+                Ok(Output { value, files: analysis.files.clone(), warnings: report })
+            }
             _ => Err(Error::Diagnostics(report)),
         }
     }
