@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::command::{program, read, run, works};
+use crate::report::{Outcome, StepResult};
 
 /// Downloads one file.
 const HELPER: &str = "/usr/lib/apt/apt-helper";
@@ -31,6 +32,18 @@ pub(crate) fn install(packages: &[&str]) -> Result<(), String> {
     };
     run(apt().arg("update"))?;
     run(apt().args(["install", "--yes", "--no-install-recommends"]).args(packages))
+}
+
+/// Installs the packages of a tool that does not work yet.
+pub(crate) fn tool(name: &str, packages: &[&str], does_work: impl Fn() -> bool) -> StepResult {
+    if does_work() {
+        return Ok(Outcome::Passed);
+    }
+    match install(packages) {
+        Ok(()) if does_work() => Ok(Outcome::Passed),
+        Ok(()) => Err(format!("{name} does not work, although it is installed")),
+        Err(why) => Ok(Outcome::Skipped(format!("{name} does not work; {why}"))),
+    }
 }
 
 /// Downloads a file of the archive, such as `pool/main/m/mig/NAME.deb`, whose checksum is known.

@@ -65,65 +65,29 @@ pub(crate) fn run(options: &Options) -> ExitCode {
 
 /// The C stubs of i386 are 32-bit programs, and so is the compiler that makes them.
 fn c_compiler() -> StepResult {
-    let probe = || works(program("gcc").args(["-m32", "-shared", "-x", "c", "-o", "/dev/null", "/dev/null"]));
-    if probe() {
-        return Ok(Outcome::Passed);
-    }
-    match apt::install(&["gcc", "gcc-multilib", "libc6-dev"]) {
-        Ok(()) if probe() => Ok(Outcome::Passed),
-        Ok(()) => Err("gcc -m32 does not work, although gcc-multilib is installed".to_string()),
-        Err(why) => Ok(Outcome::Skipped(format!("gcc -m32 does not work; {why}"))),
-    }
+    let links = || works(program("gcc").args(["-m32", "-shared", "-x", "c", "-o", "/dev/null", "/dev/null"]));
+    apt::tool("gcc -m32", &["gcc", "gcc-multilib", "libc6-dev"], links)
 }
 
 /// Prints what it predefines for Apple's systems and for the Hurd.
 fn clang() -> StepResult {
-    let probe = || works(program("clang").args(["-E", "-x", "c", "/dev/null"]));
-    if probe() {
-        return Ok(Outcome::Passed);
-    }
-    match apt::install(&["clang"]) {
-        Ok(()) if probe() => Ok(Outcome::Passed),
-        Ok(()) => Err("clang does not work, although it is installed".to_string()),
-        Err(why) => Ok(Outcome::Skipped(why)),
-    }
+    apt::tool("clang", &["clang"], || works(program("clang").args(["-E", "-x", "c", "/dev/null"])))
 }
 
 /// Paging space is tested on these.
 fn nbd_servers() -> StepResult {
-    let probe = || ["nbdkit", "qemu-nbd"].iter().all(|server| works(program(server).arg("--version")));
-    if probe() {
-        return Ok(Outcome::Passed);
-    }
-    match apt::install(&["nbdkit", "qemu-utils"]) {
-        Ok(()) if probe() => Ok(Outcome::Passed),
-        Ok(()) => Err("nbdkit or qemu-nbd does not work, although they are installed".to_string()),
-        Err(why) => Ok(Outcome::Skipped(why)),
-    }
+    let starts = || ["nbdkit", "qemu-nbd"].iter().all(|server| works(program(server).arg("--version")));
+    apt::tool("nbdkit or qemu-nbd", &["nbdkit", "qemu-utils"], starts)
 }
 
 /// Shows captured messages by the scripts of `mig dissector`.
 fn tshark() -> StepResult {
-    if works(program("tshark").arg("--version")) {
-        return Ok(Outcome::Passed);
-    }
-    match apt::install(&["tshark"]) {
-        Ok(()) => Ok(Outcome::Passed),
-        Err(why) => Ok(Outcome::Skipped(why)),
-    }
+    apt::tool("tshark", &["tshark"], || works(program("tshark").arg("--version")))
 }
 
 /// The tests of `mach-pager run` have it work in memory that is larger than what may be resident.
 fn sqlite() -> StepResult {
-    let probe = || works(program("sqlite3").arg("-version"));
-    if probe() {
-        return Ok(Outcome::Passed);
-    }
-    match apt::install(&["sqlite3"]) {
-        Ok(()) if probe() => Ok(Outcome::Passed),
-        Ok(()) => Err("sqlite3 does not work, although it is installed".to_string()),
-        Err(why) => Ok(Outcome::Skipped(why)),
-    }
+    apt::tool("sqlite3", &["sqlite3"], || works(program("sqlite3").arg("-version")))
 }
 
 fn c_mig() -> StepResult {

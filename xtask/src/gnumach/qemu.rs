@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::apt;
 use crate::command::works;
-use crate::report::{Outcome, StepResult};
+use crate::report::StepResult;
 
 /// The emulator; it runs the kernels for i386 as well.
 const QEMU: &str = "qemu-system-x86_64";
@@ -23,15 +23,7 @@ const FAILED: [&str; 2] = ["panicked at", "exception "];
 
 /// Whether the emulator is there; installs it if it is not and that is possible.
 pub(crate) fn set_up() -> StepResult {
-    let probe = || works(Command::new(QEMU).arg("--version"));
-    if probe() {
-        return Ok(Outcome::Passed);
-    }
-    match apt::install(&["qemu-system-x86"]) {
-        Ok(()) if probe() => Ok(Outcome::Passed),
-        Ok(()) => Err(format!("{QEMU} does not work, although qemu-system-x86 is installed")),
-        Err(why) => Ok(Outcome::Skipped(format!("{QEMU} is missing; {why}"))),
-    }
+    apt::tool(QEMU, &["qemu-system-x86"], || works(Command::new(QEMU).arg("--version")))
 }
 
 /// A machine.
