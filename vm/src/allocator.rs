@@ -69,8 +69,8 @@ unsafe impl Allocator for Vm {
             return;
         }
         let object = self.0.core.lock().by_address.get(&(memory.addr().get() as u64)).cloned();
-        if let Some(object) = object {
-            self.0.core.remove(&object);
+        if let Some(mut object) = object {
+            self.0.core.remove(&mut object);
         }
     }
 }

@@ -127,7 +127,7 @@ impl Core {
     ) -> Result<Arc<Object>, VmError> {
         let space = self.places.space(len, writable)?;
         let ports = self.new_ports(NoWait::right(Local::transfer(right, &self.task)?), &self.ports)?;
-        let object = self.add(space, writable, offset, Some(ports.clone()))?;
+        let mut object = self.add(space, writable, offset, Some(ports.clone()))?;
         let started = self.patiently(&object, (), |()| {
             memory_object::memory_object_init(&ports.object, &ports.control, &ports.name, PAGE as VmSize)
                 .map_err(|error| (error.code(), Some(())))
@@ -139,7 +139,7 @@ impl Core {
         };
         if let Err(error) = ready {
             self.bury(&object);
-            self.remove(&object);
+            self.remove(&mut object);
             return Err(error);
         }
         Ok(object)
@@ -228,8 +228,9 @@ impl Core {
         Ok(made)
     }
 
-    /// Forgets an object that nobody touches any more: what its manager does not have is returned first.
-    pub(crate) fn remove(&self, object: &Arc<Object>) {
+    /// Forgets an object that nobody touches any more: what its manager does not have is returned first. Then
+    /// no thread of this half has it any more, so that its addresses are the caller's to give away.
+    pub(crate) fn remove(&self, object: &mut Arc<Object>) {
         if object.writable && object.external {
             self.flush(object, 0..usize::MAX);
         }
@@ -241,17 +242,18 @@ impl Core {
         state.pages.remove(object.id);
         state.objects.remove(&object.id);
         state.by_address.remove(&object.space.start());
+        let manager = std::mem::take(&mut *lock(&object.ports));
+        if let Manager::Known(ports) = &manager {
+            state.by_control.remove(&ports.control.name());
+        }
         drop(state);
-        let Manager::Known(mut ports) = std::mem::take(&mut *lock(&object.ports)) else { return };
-        self.lock().by_control.remove(&ports.control.name());
-        let ports = loop {
-            match Arc::try_unwrap(ports) {
-                Ok(ports) => break ports,
-                // A message is being sent with them.
-                Err(shared) => ports = shared,
-            }
+        // A thread may be about to let go of it that has seen the last of its pages leave.
+        while Arc::get_mut(object).is_none() {
             std::thread::yield_now();
-        };
+        }
+        let Manager::Known(ports) = manager else { return };
+        // Whoever sends with the ports has the object, too.
+        let Some(ports) = Arc::into_inner(ports) else { return };
         let _ = ports.control.leave_set();
         // A manager that takes no message hears of the end by the death of the ports.
         let _ = self.patiently(object, ports, |Ports { object, control, name }| {

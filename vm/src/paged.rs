@@ -89,7 +89,7 @@ impl Paged {
 
 impl Drop for Paged {
     fn drop(&mut self) {
-        self.running.core.remove(&self.object);
+        self.running.core.remove(&mut self.object);
     }
 }
 

@@ -3,10 +3,13 @@
 
 mod common;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::os::fd::AsRawFd as _;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use common::{PAGE, paged, stamp};
+use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
 #[test]
 fn pages_come_back_as_they_were() {
@@ -236,5 +239,46 @@ fn all_memory_is_kept_as_long_as_somebody_asks_for_it() {
             assert!(page == expected, "page {number}");
         }
         assert!(vm.statistics().resident <= 64 * PAGE, "{:?}", vm.statistics());
+    });
+}
+
+/// Addresses of memory that was dropped are their owner's: nobody finds the memory there, and nothing of the
+/// kernel's half takes them away later.
+#[test]
+fn dropped_memory_is_gone_at_once() {
+    const LEN: usize = 96 * PAGE;
+    paged(64, |vm, _| {
+        let (reader, writer) = rustix::pipe::pipe().unwrap();
+        let is_mapped = |start: NonNull<u8>| {
+            // SAFETY: the system reads the byte, if there is one, which nobody writes to.
+            let written = unsafe { libc::write(writer.as_raw_fd(), start.as_ptr().cast(), 1) };
+            written == 1 && rustix::io::read(&reader, &mut [0_u8]).is_ok()
+        };
+        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
+        // SAFETY: new addresses of the system's choice.
+        let start = unsafe { mmap_anonymous(ptr::null_mut(), LEN, ProtFlags::empty(), flags) }.unwrap();
+        let start = NonNull::new(start.cast::<u8>()).unwrap();
+        let ends = AtomicBool::new(false);
+        let stayed = thread::scope(|scope| {
+            // This thread's faults are why pages of the others leave, until the last moment.
+            scope.spawn(|| {
+                let mut others = vm.allocate(LEN).unwrap();
+                while !ends.load(Ordering::Relaxed) {
+                    others.chunks_exact_mut(PAGE).for_each(|page| page[0] = page[0].wrapping_add(1));
+                }
+            });
+            let stayed = (0..60).find(|_| {
+                // SAFETY: the addresses were reserved above, and nothing of the last round is there.
+                let mut memory = unsafe { vm.allocate_at(start, LEN) }.unwrap();
+                memory.chunks_exact_mut(PAGE).for_each(|page| page[0] = 1);
+                drop(memory);
+                is_mapped(start)
+            });
+            ends.store(true, Ordering::Relaxed);
+            stayed
+        });
+        assert_eq!(stayed, None, "the memory of this round is there still");
+        // SAFETY: nothing is there.
+        unsafe { munmap(start.as_ptr().cast(), LEN) }.unwrap();
     });
 }
