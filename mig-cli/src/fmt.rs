@@ -8,7 +8,7 @@ use clap::Args;
 use mig_codegen::{Config, Error, Report};
 use mig_parser::{FileSystem, Loader as _, format};
 
-use crate::options::{STDIN, defs_below};
+use crate::options::{STDIN, files_below};
 use crate::telling::Telling;
 use crate::{Failure, INPUT, print};
 
@@ -48,7 +48,7 @@ impl Fmt {
             return Ok(vec![path.to_owned()]);
         }
         let mut files = BTreeSet::new();
-        defs_below(&self.telling, path, Path::new(""), &mut files)?;
+        files_below(&self.telling, path, Path::new(""), "defs", &mut files)?;
         Ok(files.iter().map(|file| path.join(file)).collect())
     }
 

@@ -271,11 +271,12 @@ pub(crate) fn is_same(a: &Path, b: &Path) -> bool {
     matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
 }
 
-/// The `.defs` files below a folder, by their paths from there.
-pub(crate) fn defs_below(
+/// The files below a folder whose names end in `.defs`, or in another extension, by their paths from there.
+pub(crate) fn files_below(
     telling: &Telling,
     folder: &Path,
     below: &Path,
+    extension: &str,
     files: &mut BTreeSet<PathBuf>,
 ) -> Result<(), Failure> {
     let path = folder.join(below);
@@ -287,8 +288,8 @@ pub(crate) fn defs_below(
         let entry = entry.map_err(failed)?;
         let name = below.join(entry.file_name());
         if entry.file_type().map_err(failed)?.is_dir() {
-            defs_below(telling, folder, &name, files)?;
-        } else if name.extension().is_some_and(|extension| extension == "defs") {
+            files_below(telling, folder, &name, extension, files)?;
+        } else if name.extension().is_some_and(|other| other == extension) {
             files.insert(name);
         }
     }

@@ -907,6 +907,37 @@ fn breaking_shows_both_places_and_takes_exceptions() {
     assert!(folder.mig(&["explain", "kind_same"]).expect(0).out().starts_with("KIND_SAME: what has a reply"));
 }
 
+/// What a project keeps of a release: a table for each file, below a folder of their own.
+#[test]
+fn breaking_compares_with_a_folder_of_tables() {
+    let folder = Folder::new("breaking-tables");
+    let more = "subsystem more 7100; type port_t = MACH_MSG_TYPE_COPY_SEND; routine one(p : port_t);";
+    let on = ["--abi", "gnu-i386"];
+    for (name, text) in [("files", FILES), ("sub/more", more)] {
+        folder.write(&format!("new/{name}.defs"), text);
+        let table = folder.mig(&[&["abi", "--json", &format!("new/{name}.defs")], &on[..]].concat());
+        folder.write(&format!("old/{name}.json"), &table.expect(0).out());
+    }
+    let breaking = |old: &str, new: &str| folder.mig(&[&["breaking", old, new], &on[..]].concat());
+    assert_eq!(breaking("old", "new").expect(0).out(), "");
+    assert_eq!(breaking("new", "old").expect(0).out(), "");
+    assert_eq!(breaking("old", "old").expect(0).out(), "");
+
+    // Among definitions other JSON is no table.
+    folder.write("new/sub/package.json", "{}");
+    assert_eq!(breaking("new", "old").expect(0).out(), "");
+    folder.write("new/sub/more.defs", &more.replace("routine one", "skip; routine one"));
+    let text = breaking("old", "new").expect(1).out();
+    assert!(text.contains("error[ROUTINE_SAME_ID]: `one` has the id 7101, and had 7100"), "{text}");
+    fs::remove_file(folder.0.join("new/sub/more.defs")).unwrap();
+    let text = breaking("old", "new").expect(1).out();
+    assert!(text.contains("error[SUBSYSTEM_NO_DELETE]: the subsystem `more` of old/sub/more.json is gone"));
+
+    folder.write("empty/README", "");
+    let complaint = breaking("empty", "new").expect(1).err();
+    assert!(complaint.contains("empty: no .defs file and no table is in it"), "{complaint}");
+}
+
 /// A structure of C that is larger than the `.defs` says: layouts have its size, too.
 #[test]
 fn a_size_in_c_is_that_of_the_messages() {

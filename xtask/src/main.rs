@@ -5,6 +5,7 @@ mod bench;
 mod book;
 mod command;
 mod darwin;
+mod documents;
 mod editors;
 mod fuzz;
 mod gnumach;

@@ -4,7 +4,9 @@ use std::process::{Command, ExitCode};
 
 use crate::command::{self, cargo, program, root, target, works};
 use crate::report::{Outcome, Report, StepResult};
-use crate::{apt, bench, book, darwin, editors, fuzz, gnumach, i386, packages, sweep, width, workflows};
+use crate::{
+    apt, bench, book, darwin, documents, editors, fuzz, gnumach, i386, packages, sweep, width, workflows,
+};
 
 /// Which checks to run.
 #[derive(clap::Args)]
@@ -33,6 +35,7 @@ const STEPS: &[Step] = &[
     ("sweep of GNU Mach's interface definitions", sweep::check_packages),
     ("examples of the documentation", doctests),
     ("documentation", documentation),
+    ("commands and settings of the documents", documents::check),
     ("the book", book::check),
     ("the book's compiler, in a browser", book::try_it),
     ("editors", editors::check),

@@ -20,19 +20,20 @@ use mig_parser::source::{SourceMap, Span};
 use serde_json::{Value, json};
 
 use self::revision::Revision;
-use crate::options::{Options, defs_below, with_macros};
+use crate::options::{Options, files_below, with_macros};
 use crate::{Failure, INPUT, print};
 
 /// Show what a change of an interface breaks, for compiled programs and for those that are compiled again
 ///
-/// OLD and NEW are .defs files, folders of them, tables that `mig abi --json` has written, or programs for
-/// Apple's systems, of whose servers `mig abi --from` prints what can be compared. With `--git`,
-/// `--old-abi` or `--old-define` one is enough: it is compared with itself at a revision, on another ABI, or
-/// with other macros. What has been added breaks nothing. Exit code 1
-/// if anything is broken; `mig explain RULE` tells more.
+/// OLD and NEW are .defs files, tables that `mig abi --json` has written (.json), folders of either, or
+/// programs for Apple's systems, of whose servers `mig abi --from` prints what can be compared. Of two
+/// folders, the files that have the same path below them are compared, whichever of .defs and .json they end
+/// in. With `--git`, `--old-abi` or `--old-define` one is enough: it is compared with itself at a revision, on
+/// another ABI, or with other macros. What has been added breaks nothing. Exit code 1 if anything is broken;
+/// `mig explain RULE` tells more.
 #[derive(Args)]
 pub(crate) struct Breaking {
-    /// As it was: a .defs file, a folder, or a table (.json)
+    /// As it was: a .defs file, a table (.json), or a folder of either
     #[arg(value_name = "OLD")]
     old: PathBuf,
     /// As it is
@@ -167,16 +168,29 @@ impl Breaking {
         match (old.is_dir(), new.is_dir()) {
             (false, false) => Ok(vec![(old, Some(new))]),
             (true, true) => {
-                let mut files = BTreeSet::new();
-                defs_below(self.options.telling(), &old, Path::new(""), &mut files)?;
                 let pair = |file: &PathBuf| {
                     let new = new.join(file);
-                    (old.join(file), new.exists().then_some(new))
+                    let either = [new.clone(), new.with_extension("defs"), new.with_extension("json")];
+                    (old.join(file), either.into_iter().find(|new| new.exists()))
                 };
-                Ok(files.iter().map(pair).collect())
+                Ok(self.interfaces_of(&old)?.iter().map(pair).collect())
             }
             _ => Err(self.options.usage("one of OLD and NEW is a folder, and the other one is none")),
         }
+    }
+
+    /// The interfaces that a folder has: `.defs` files, or else tables. Beside the former, `.json` files are
+    /// something else.
+    fn interfaces_of(&self, folder: &Path) -> Result<BTreeSet<PathBuf>, Failure> {
+        let mut files = BTreeSet::new();
+        for extension in ["defs", "json"] {
+            files_below(self.options.telling(), folder, Path::new(""), extension, &mut files)?;
+            if !files.is_empty() {
+                return Ok(files);
+            }
+        }
+        self.options.tell_error(&format!("{}: no .defs file and no table is in it", folder.display()));
+        Err(INPUT)
     }
 
     /// The servers of a program, if a path is that of one.
