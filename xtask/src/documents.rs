@@ -1,5 +1,5 @@
-//! What the documents show besides Rust, which other tests compile: commands that there are, with options that
-//! they have; settings that parse, of features that there are; scripts that load.
+//! What the documents show besides Rust, which other tests compile: commands that there are, with options
+//! that they have; settings that parse, of features that there are; scripts that load.
 
 use std::collections::BTreeMap;
 use std::fs;
