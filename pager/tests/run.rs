@@ -2,12 +2,18 @@
 //! grant and are skipped; CI may have it.
 #![cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
 
+mod nbd_server;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
+use std::time::Duration;
+
+use nbd_server::{SERVERS, Server, free_port, is_installed};
+use rustix::process::Signal;
 
 /// What may be resident; the tests' programs use several times as much.
 const RESIDENT: &str = "256K";
@@ -240,9 +246,14 @@ fn what_cannot_be_paged_is_refused_before_it_runs() {
     fs::copy("/bin/true", &privileged).unwrap();
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o4755);
     fs::set_permissions(&privileged, mode).unwrap();
+    // Nobody listens there.
+    let nobody = format!("nbd://127.0.0.1:{}/swap", free_port());
     let mut cases: Vec<(Vec<&str>, Vec<&str>, i32, &str)> = vec![
         (vec!["--resident", "10K"], touch.into(), 2, "--resident: 10.0 KiB are too little, take "),
         (vec!["--swap", &small, "--swap-size", "1G"], touch.into(), 2, "cannot be used with"),
+        (vec!["--swap", "nbd://host:port/"], touch.into(), 2, "--swap: nbd://host:port/: a host and a port"),
+        (vec!["--swap", "nbd+unix:///swap"], touch.into(), 2, "the socket is missing, as in nbd+unix:"),
+        (vec!["--swap", "nbds://localhost/"], touch.into(), 2, "there is no TLS here; a tunnel such as"),
         (vec![], vec![], 2, "PROGRAM"),
         (vec!["--library", "/nowhere/lib.so"], touch.into(), 1, "/nowhere/lib.so is not there: `cargo build"),
         (vec!["--report", "/nowhere/report"], touch.into(), 1, "/nowhere/report cannot be written: "),
@@ -255,6 +266,13 @@ fn what_cannot_be_paged_is_refused_before_it_runs() {
             (vec!["--swap", text.as_str()], touch.into(), 1, "cannot be used for swapping: "),
             (vec!["--swap", &marker], touch.into(), 1, "does not exist; `mach-pager format"),
             (vec!["--swap", &small, "--swap", &small], touch.into(), 1, "in use"),
+            (vec!["--swap", &nobody], touch.into(), 1, "is one started, and is the address right?"),
+            (
+                vec!["--swap", "nbd+unix:///?socket=/nowhere/nbd.sock"],
+                touch.into(),
+                1,
+                "no server can be reached: ",
+            ),
         ]);
     }
     let static_program = compiled("family", &["-static"]);
@@ -285,5 +303,48 @@ fn swap_space_that_is_too_small_costs_the_pages_that_have_no_room() {
     let [right, lost] = numbers[..] else { panic!("{text}") };
     // 254 pages have room in the swap space; those that are resident need none.
     assert!(lost > 0 && right >= 254 && right + lost == 600, "{text}{table}");
+    fs::remove_dir_all(program.parent().unwrap()).unwrap();
+}
+
+/// A program whose pages are on a server that is stopped for a while, killed and started again.
+#[test]
+fn a_server_that_comes_and_goes_costs_a_program_no_page() {
+    let Some(program) = compiled("family", &[]).filter(|_| is_permitted()) else { return };
+    for name in SERVERS.into_iter().filter(|name| is_installed(name)) {
+        let folder = nbd_server::folder();
+        let mut server = Server::start(name, folder.path());
+        let address = server.address().to_string();
+        let part = ["--resident", RESIDENT, "--swap", &address, "--", program.to_str().unwrap(), "map"];
+        let start = || {
+            let mut command = mach_pager();
+            command.arg("run").args(part).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        };
+        // An export that is no swap space yet.
+        let refused = error(&start().wait_with_output().unwrap());
+        assert!(refused.contains("mach-pager format --force makes it that"), "{refused}");
+        assert!(mach_pager().args(["format", "--force", &address]).output().unwrap().status.success());
+        let mut times = 0;
+        // On a fast machine a program may be over before the server was killed.
+        while times < 2 {
+            let mut child = start();
+            while child.try_wait().unwrap().is_none() {
+                std::thread::sleep(Duration::from_millis(100));
+                if times % 2 == 0 {
+                    server.signal(Signal::STOP);
+                    std::thread::sleep(Duration::from_millis(200));
+                    server.signal(Signal::CONT);
+                } else {
+                    server.kill();
+                    server.restart(folder.path());
+                }
+                times += 1;
+            }
+            let output = child.wait_with_output().unwrap();
+            let table = error(&output);
+            assert_eq!(output.status.code(), Some(0), "{table}");
+            assert_eq!(String::from_utf8_lossy(&output.stdout), "every byte is right\n");
+            assert_eq!(figure(&table, "lost"), 0, "{table}");
+        }
+    }
     fs::remove_dir_all(program.parent().unwrap()).unwrap();
 }

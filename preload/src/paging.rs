@@ -7,8 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
-use mach_pager::store::file::{self, FileDisk};
-use mach_pager::store::{Space, Store, Volumes};
+use mach_pager::store::{Disk, Space, Store, Volumes, file, nbd};
 use mach_pager::{Config, Service, Statistics, Supplies};
 use mach_vm::{KeptAll, Limits, Vm};
 use mig_runtime::kernel::local::Host;
@@ -50,8 +49,12 @@ static IS_ON: AtomicBool = AtomicBool::new(false);
 /// Bytes that are not paged, by the reason.
 static NOT_PAGED: [AtomicU64; UNPAGED.len()] = [const { AtomicU64::new(0) }; UNPAGED.len()];
 
-/// How long a page may take: longer than any disk that is at work.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a page may take: longer than any disk that is at work, and than a server is waited for
+/// ([`nbd::Options`]), so that its absence costs the pages that were asked for and no others.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Files, block devices and exports.
+type Swap = Volumes<Box<dyn Disk>, Std>;
 
 /// True if the program's memory is paged.
 pub(crate) fn is_on() -> bool {
@@ -131,7 +134,7 @@ pub(crate) fn start(settings: &Settings) -> Result<(), Box<dyn Error>> {
 
 #[cfg(feature = "compression")]
 fn compressed(
-    store: Volumes<FileDisk, Std>,
+    store: Swap,
     compression: crate::settings::Compression,
 ) -> Result<impl Store<Place: Sync>, Box<dyn Error>> {
     use crate::settings::Compression;
@@ -172,7 +175,7 @@ fn serve(settings: &Settings, store: impl Store) -> Result<(), Box<dyn Error>> {
 }
 
 /// The swap space.
-fn swap(settings: &Settings) -> Result<Volumes<FileDisk, Std>, Box<dyn Error>> {
+fn swap(settings: &Settings) -> Result<Swap, Box<dyn Error>> {
     let volumes = Volumes::new(PAGE);
     if settings.swap.is_empty() {
         add_temporary(&volumes, settings.swap_size)?;
@@ -183,17 +186,22 @@ fn swap(settings: &Settings) -> Result<Volumes<FileDisk, Std>, Box<dyn Error>> {
     Ok(volumes)
 }
 
-fn add(volumes: &Volumes<FileDisk, Std>, path: &Path, number: usize) -> Result<(), Box<dyn Error>> {
-    // Pages would be in memory a second time in the system's cache.
-    let options = file::Options { direct: true, ..file::Options::default() };
-    let store = options.open::<Std>(path)?;
+fn add(volumes: &Swap, path: &Path, number: usize) -> Result<(), Box<dyn Error>> {
+    let store = match path.to_str().filter(|text| nbd::is_address(text)) {
+        Some(address) => nbd::open::<Std>(&address.parse()?)?.boxed(),
+        None => {
+            // Pages would be in memory a second time in the system's cache.
+            let options = file::Options { direct: true, ..file::Options::default() };
+            options.open::<Std>(path)?.boxed()
+        }
+    };
     let told = |error| format!("{}: {error}", path.display());
     volumes.add(&format!("swap {number}"), store, 0, 0).map_err(told)?;
     Ok(())
 }
 
 /// A file that nobody else sees, and that goes with the process.
-fn add_temporary(volumes: &Volumes<FileDisk, Std>, size: u64) -> Result<(), Box<dyn Error>> {
+fn add_temporary(volumes: &Swap, size: u64) -> Result<(), Box<dyn Error>> {
     let folder = std::env::var_os("TMPDIR").map_or_else(|| "/var/tmp".into(), PathBuf::from);
     let told = |error| format!("no folder for a swap file can be made in {}: {error}", folder.display());
     let folder = tempfile::tempdir_in(&folder).map_err(told)?;

@@ -15,7 +15,7 @@ pub(crate) enum Compression {
 
 pub(crate) struct Settings {
     pub(crate) resident: usize,
-    /// Swap files and devices; without any a temporary file.
+    /// Swap files, devices and exports; without any a temporary file.
     pub(crate) swap: Vec<PathBuf>,
     /// The bytes of a temporary file.
     pub(crate) swap_size: u64,
@@ -38,8 +38,10 @@ impl Settings {
         });
         Some(Self {
             resident: number("MACH_PRELOAD_RESIDENT")?,
-            swap: variable("MACH_PRELOAD_SWAP")
-                .map_or_else(Vec::new, |paths| env::split_paths(&paths).collect()),
+            swap: (0..)
+                .map_while(|number| variable(&format!("MACH_PRELOAD_SWAP_{number}")))
+                .map(PathBuf::from)
+                .collect(),
             swap_size: number("MACH_PRELOAD_SWAP_SIZE")?,
             compression,
             report: variable("MACH_PRELOAD_REPORT").map(PathBuf::from),

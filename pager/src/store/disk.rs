@@ -1,5 +1,6 @@
 //! The device below a swap store, and whole transfers on top of its partial ones.
 
+use alloc::boxed::Box;
 use core::fmt;
 
 /// A device that keeps bytes: a file, a disk.
@@ -59,6 +60,45 @@ pub trait Disk: Send + Sync + 'static {
     /// Nothing in this range is needed any more. What the device makes of that is up to it, and so is what is
     /// read there afterwards.
     fn discard(&self, _offset: u64, _len: u64) {}
+}
+
+/// A device of any kind, so that devices of several kinds can be in one store.
+impl Disk for Box<dyn Disk> {
+    fn size(&self) -> u64 {
+        (**self).size()
+    }
+
+    fn record_size(&self) -> usize {
+        (**self).record_size()
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, DiskError> {
+        (**self).read_at(offset, buffer)
+    }
+
+    fn write_at(&self, offset: u64, pieces: &[&[u8]]) -> Result<usize, DiskError> {
+        (**self).write_at(offset, pieces)
+    }
+
+    fn at_once(&self) -> usize {
+        (**self).at_once()
+    }
+
+    fn prefers_long_writes(&self) -> bool {
+        (**self).prefers_long_writes()
+    }
+
+    fn write_each_at(&self, runs: &[(u64, &[&[u8]])], done: &mut dyn FnMut(usize, Result<usize, DiskError>)) {
+        (**self).write_each_at(runs, done);
+    }
+
+    fn flush(&self) -> Result<(), DiskError> {
+        (**self).flush()
+    }
+
+    fn discard(&self, offset: u64, len: u64) {
+        (**self).discard(offset, len);
+    }
 }
 
 /// Why a transfer failed.

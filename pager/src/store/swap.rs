@@ -212,6 +212,22 @@ impl<D: Disk, P: Platform, C: Protection> SwapStore<D, P, C> {
         &self.disk
     }
 
+    /// The same store on its device, whatever kind that is, so that [`Volumes`](super::Volumes) can have
+    /// several kinds.
+    pub fn boxed(self) -> SwapStore<Box<dyn Disk>, P, C> {
+        SwapStore {
+            disk: Box::new(self.disk),
+            protection: self.protection,
+            header: self.header,
+            slots: self.slots,
+            health: self.health,
+            copies: self.copies,
+            bad_tried: self.bad_tried,
+            rewriting: self.rewriting,
+            counts: self.counts,
+        }
+    }
+
     /// What is done to its pages.
     pub fn protection(&self) -> &C {
         &self.protection

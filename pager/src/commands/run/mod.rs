@@ -46,8 +46,8 @@ pub(crate) struct Run {
     #[arg(long, value_name = "N", default_value = "64M")]
     resident: Bytes,
 
-    /// A swap file or block device made by `mach-pager format`, may be given several times; without, a
-    /// temporary file in TMPDIR or /var/tmp
+    /// A swap file, block device or NBD export (nbd://HOST:PORT/EXPORT, nbd+unix:///EXPORT?socket=PATH) made
+    /// by `mach-pager format`, may be given several times; without, a temporary file in TMPDIR or /var/tmp
     #[arg(long, value_name = "FILE")]
     swap: Vec<PathBuf>,
 
@@ -79,11 +79,12 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn run(self) -> Result<ExitCode, Box<dyn Error>> {
+        let wrong = |problem: String| clap::Error::raw(ErrorKind::ValueValidation, problem + "\n").exit();
         if self.resident.0 < LEAST {
-            let problem =
-                format!("--resident: {} are too little, take {} at least\n", self.resident, Bytes(LEAST));
-            clap::Error::raw(ErrorKind::ValueValidation, problem).exit();
+            wrong(format!("--resident: {} are too little, take {} at least", self.resident, Bytes(LEAST)));
         }
+        let swap = self.swap.iter().map(|path| place(path)).collect::<Result<Vec<_>, _>>();
+        let swap = swap.unwrap_or_else(|problem| wrong(format!("--swap: {problem}")));
         let program = program::find(&self.program[0])?;
         program::check(&program)?;
         let library = self.library()?;
@@ -96,7 +97,7 @@ impl Run {
         let start = Instant::now();
         let mut command = Command::new(&program);
         command.args(&self.program[1..]);
-        self.tell(&mut command, &library, &figures.path())?;
+        self.tell(&mut command, &swap, &library, &figures.path())?;
         let status = child::run(&mut command, |time| {
             if self.progress {
                 progress(&figures, time);
@@ -124,15 +125,22 @@ impl Run {
     }
 
     /// Tells the library by the environment what to do.
-    fn tell(&self, command: &mut Command, library: &Path, report: &OsStr) -> Result<(), Box<dyn Error>> {
+    fn tell(
+        &self,
+        command: &mut Command,
+        swap: &[PathBuf],
+        library: &Path,
+        report: &OsStr,
+    ) -> Result<(), Box<dyn Error>> {
         let swap_size = self.swap_size.map_or((TIMES * self.resident.0).max(SWAP_LEAST), |size| size.0);
-        let mut paths = Vec::new();
-        for path in &self.swap {
-            paths.push(std::path::absolute(path)?);
-        }
         command.env("MACH_PRELOAD_PARENT", std::process::id().to_string());
         command.env("MACH_PRELOAD_RESIDENT", self.resident.0.to_string());
-        command.env("MACH_PRELOAD_SWAP", env::join_paths(paths)?);
+        let variable = |number: usize| format!("MACH_PRELOAD_SWAP_{number}");
+        for (number, path) in swap.iter().enumerate() {
+            command.env(variable(number), path);
+        }
+        // Where this command is in memory that is paged, too, the list ends here all the same.
+        command.env_remove(variable(swap.len()));
         command.env("MACH_PRELOAD_SWAP_SIZE", swap_size.to_string());
         command.env("MACH_PRELOAD_REPORT", report);
         command.env_remove("MACH_PRELOAD_COMPRESS");
@@ -173,6 +181,14 @@ impl Run {
             true => Err(format!("{}: a path with a space or a colon cannot be preloaded", found.display())),
             false => Ok(found.clone()),
         }
+    }
+}
+
+/// What the library opens: an export as it is written, or a file by its whole path.
+fn place(path: &Path) -> Result<PathBuf, String> {
+    match super::export(path)? {
+        Some(_) => Ok(path.into()),
+        None => std::path::absolute(path).map_err(|error| format!("{}: {error}", path.display())),
     }
 }
 

@@ -6,14 +6,17 @@
 
 use std::collections::HashMap;
 use std::io::{self, IoSlice, Read, Write};
-use std::net::{Shutdown, TcpStream, ToSocketAddrs as _};
+use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use std::vec;
 use std::vec::Vec;
 
-use super::address::{Address, Server};
+use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
+
+use super::address::Server;
 use super::protocol::{self, Command, Export, Failure, REPLY_HEAD};
 use crate::store::disk::RUN;
 
@@ -54,10 +57,10 @@ pub(super) struct Sent {
 
 impl Connection {
     /// Connects, and opens the export, all in this time.
-    pub(super) fn open(address: &Address, limit: Duration) -> Result<(Self, Export), Failure> {
+    pub(super) fn open(place: &Place, export: &str, limit: Duration) -> Result<(Self, Export), Failure> {
         let until = Instant::now() + limit;
-        let socket = Socket::connect(&address.server, until)?;
-        let export = protocol::handshake(&mut Timed { socket: &socket, until }, &address.export)?;
+        let socket = Socket::connect(place, until)?;
+        let export = protocol::handshake(&mut Timed { socket: &socket, until }, export)?;
         let connection =
             Self { socket, limit, sending: Mutex::new(()), state: Mutex::default(), changed: Condvar::new() };
         Ok((connection, export))
@@ -168,24 +171,41 @@ impl Drop for Connection {
     }
 }
 
+/// Where a server listens, with the name of its host looked up.
+pub(super) enum Place {
+    Tcp(Vec<SocketAddr>),
+    Unix(PathBuf),
+}
+
+impl Place {
+    /// Looks the name up. It is done once and not for each connection: the C library holds locks for that,
+    /// and another thread that has one may be waiting for a page of this store.
+    pub(super) fn of(server: &Server) -> io::Result<Self> {
+        Ok(match server {
+            Server::Unix(path) => Self::Unix(path.clone()),
+            Server::Tcp(host, port) => Self::Tcp((&**host, *port).to_socket_addrs()?.collect()),
+        })
+    }
+}
+
 enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
 
 impl Socket {
-    fn connect(server: &Server, until: Instant) -> io::Result<Self> {
-        let (host, port) = match server {
-            Server::Unix(path) => return UnixStream::connect(path).map(Self::Unix),
-            Server::Tcp(host, port) => (&**host, *port),
+    fn connect(place: &Place, until: Instant) -> io::Result<Self> {
+        let addresses = match place {
+            Place::Unix(path) => return UnixStream::connect(path).map(Self::Unix),
+            Place::Tcp(addresses) => addresses,
         };
         let mut why = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-        for address in (host, port).to_socket_addrs()? {
+        for address in addresses {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(io::ErrorKind::TimedOut.into());
             }
-            match TcpStream::connect_timeout(&address, left) {
+            match TcpStream::connect_timeout(address, left) {
                 // Requests are small, and each is waited for.
                 Ok(stream) => return stream.set_nodelay(true).map(|()| Self::Tcp(stream)),
                 Err(error) => why = error,
@@ -261,10 +281,14 @@ impl Write for Timed<'_> {
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.socket.limit_write(self.left()?)?;
-        match self.socket {
-            Socket::Tcp(stream) => (&mut &*stream).write_vectored(slices),
-            Socket::Unix(stream) => (&mut &*stream).write_vectored(slices),
-        }
+        // Not `write_vectored` of the standard library: where the server has gone it raises SIGPIPE, which
+        // ends a program that is not Rust's.
+        let mut nothing = SendAncillaryBuffer::default();
+        let sent = match self.socket {
+            Socket::Tcp(stream) => sendmsg(stream, slices, &mut nothing, SendFlags::NOSIGNAL),
+            Socket::Unix(stream) => sendmsg(stream, slices, &mut nothing, SendFlags::NOSIGNAL),
+        };
+        Ok(sent?)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -32,7 +32,7 @@ use std::vec::Vec;
 use mig_runtime::platform::Platform;
 
 pub use self::address::{Address, AddressError};
-use self::connection::{Connection, Lost, Sent};
+use self::connection::{Connection, Lost, Place, Sent};
 use self::protocol::{Command, Export, Failure};
 use super::disk::{Disk, DiskError, RUN};
 use super::file::{self, PAGE_SIZE};
@@ -137,9 +137,11 @@ pub fn format(address: &Address, force: bool) -> Result<Header, NbdError> {
 /// Any number of threads have their requests under way over one connection. A reply that takes too long ends
 /// it, as does one that makes no sense; then one thread connects again, and each sends what it has no reply
 /// to once more, which is harmless: a page is never written over another. Only a request that has had none
-/// for [`Options::reconnect`] fails, and with it the page that it was for.
+/// for [`Options::reconnect`] fails, and with it the page that it was for. The name of a host is looked up
+/// once, when it is first connected to.
 pub struct NbdDisk {
     address: Address,
+    place: Place,
     options: Options,
     export: Export,
     link: Mutex<Link>,
@@ -170,8 +172,10 @@ impl NbdDisk {
     ///
     /// [`NbdError`] if there is none within [`Options::limit`], or it does not have the export.
     pub fn connect(address: &Address, options: Options) -> Result<Self, NbdError> {
-        let opened = Connection::open(address, options.limit);
-        let (connection, export) = opened.map_err(|failure| NbdError::new(address, failure.into()))?;
+        let told = |problem| NbdError::new(address, problem);
+        let place = Place::of(&address.server).map_err(|error| told(Problem::Io(error)))?;
+        let opened = Connection::open(&place, &address.export, options.limit);
+        let (connection, export) = opened.map_err(|failure| told(failure.into()))?;
         let link = Link {
             connection: Some(Arc::new(connection)),
             lost: None,
@@ -179,7 +183,14 @@ impl NbdDisk {
             next: Instant::now(),
             pause: AGAIN[0],
         };
-        Ok(Self { address: address.clone(), options, export, link: Mutex::new(link), tried: Condvar::new() })
+        Ok(Self {
+            address: address.clone(),
+            place,
+            options,
+            export,
+            link: Mutex::new(link),
+            tried: Condvar::new(),
+        })
     }
 
     fn link(&self) -> MutexGuard<'_, Link> {
@@ -232,7 +243,8 @@ impl NbdDisk {
 
     /// A connection to the same export.
     fn connect_again(&self) -> Option<Arc<Connection>> {
-        let (connection, export) = Connection::open(&self.address, self.options.limit).ok()?;
+        let (connection, export) =
+            Connection::open(&self.place, &self.address.export, self.options.limit).ok()?;
         let is_same = export.size >= self.export.size
             && export.block <= self.export.block
             && export.most >= self.export.most;
