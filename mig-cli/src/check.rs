@@ -21,7 +21,8 @@ pub(crate) struct Check {
     /// Do not warn of what is right and probably not meant (MIG04xx)
     #[arg(long)]
     no_lints: bool,
-    /// Also warn of what is common among Mach's own interfaces: arguments without a limit
+    /// Also warn of what is common among Mach's own interfaces: arguments without a limit, and those that a
+    /// server in C has to check by itself
     #[arg(long, conflicts_with = "no_lints")]
     pedantic: bool,
     /// Warn of a routine that has the place of one which was deleted: FILE as it was, or its table (.json)

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use mig_decode::{Decoded, Dictionary, Dump, MessageKind};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::json;
 
 use crate::options::Options;
 use crate::{Failure, INPUT, Out};
@@ -56,15 +57,15 @@ impl Decode {
             };
             let len = decoded.len as u64;
             all_good &= decoded.faults.is_empty();
-            text.clear();
-            if self.json {
-                text += &as_json(offset, decoded).to_string();
-                text.push('\n');
-            } else {
+            let written = out.write(|out| {
+                if self.json {
+                    return write_json(out, offset, &decoded);
+                }
+                text.clear();
                 // Writing to a string cannot fail.
                 let _ = write_text(&mut text, index, offset, &decoded);
-            }
-            let written = out.write(|out| out.write_all(text.as_bytes()));
+                out.write_all(text.as_bytes())
+            });
             if !written? {
                 break;
             }
@@ -182,25 +183,42 @@ fn write_spaces(text: &mut String, count: usize) {
     text.push_str(&SPACES[..count.min(SPACES.len())]);
 }
 
-fn as_json(offset: u64, decoded: Decoded) -> Value {
-    let arguments: Map<String, Value> = decoded.arguments.into_iter().collect();
+/// Writes a message as an object and a newline. A `Value` of the whole message would be a tree of maps and
+/// strings, and making it took as long as all else.
+fn write_json(out: &mut dyn io::Write, offset: u64, decoded: &Decoded) -> io::Result<()> {
+    write!(out, "{{\"offset\":{offset},\"length\":{},\"header\":", decoded.len)?;
+    match &decoded.header {
+        None => out.write_all(b"null")?,
+        Some(header) => {
+            write!(out, "{{\"id\":{},\"size\":{}", header.id, header.size)?;
+            write!(out, ",\"complex\":{}", header.complex)?;
+            field(out, "seqno", &header.seqno)?;
+            for (port, (name, disposition)) in [("remote", header.remote), ("local", header.local)] {
+                write!(out, ",\"{port}\":{{\"name\":{name},\"disposition\":{disposition}}}")?;
+            }
+            out.write_all(b"}")?;
+        }
+    }
+    let message = decoded.message.as_ref();
+    field(out, "subsystem", &message.map(|message| &message.subsystem))?;
+    field(out, "routine", &message.map(|message| &message.routine))?;
+    field(out, "message", &message.map(|message| kind_name(message.kind)))?;
+    field(out, "code", &decoded.code)?;
+    out.write_all(b",\"arguments\":{")?;
+    for (index, (name, value)) in decoded.arguments.iter().enumerate() {
+        out.write_all(if index == 0 { b"" } else { b"," })?;
+        serde_json::to_writer(&mut *out, name)?;
+        out.write_all(b":")?;
+        serde_json::to_writer(&mut *out, value)?;
+    }
+    out.write_all(b"}")?;
     let faults = decoded.faults.iter().map(|fault| json!({ "offset": fault.offset, "text": fault.text }));
-    let right = |(name, disposition): (u64, u32)| json!({ "name": name, "disposition": disposition });
-    let header = decoded.header.map(|header| {
-        json!({
-            "id": header.id, "size": header.size, "complex": header.complex, "seqno": header.seqno,
-            "remote": right(header.remote), "local": right(header.local),
-        })
-    });
-    json!({
-        "offset": offset,
-        "length": decoded.len,
-        "header": header,
-        "subsystem": decoded.message.as_ref().map(|message| &message.subsystem),
-        "routine": decoded.message.as_ref().map(|message| &message.routine),
-        "message": decoded.message.as_ref().map(|message| kind_name(message.kind)),
-        "code": decoded.code,
-        "arguments": arguments,
-        "faults": faults.collect::<Vec<_>>(),
-    })
+    field(out, "faults", &faults.collect::<Vec<_>>())?;
+    out.write_all(b"}\n")
+}
+
+/// Writes a field of an object that has some before it.
+fn field(out: &mut dyn io::Write, name: &str, value: &impl Serialize) -> io::Result<()> {
+    write!(out, ",\"{name}\":")?;
+    Ok(serde_json::to_writer(out, value)?)
 }

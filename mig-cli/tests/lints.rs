@@ -103,6 +103,8 @@ fn an_argument_without_a_limit_is_a_warning_for_those_who_ask() {
     let allow = "/* mig: allow(unbounded) */\n";
     let allowed = text.replacen("type data_t", &format!("{allow}type data_t"), 1);
     let allowed = allowed.replacen("routine g", &format!("{allow}routine g"), 1);
+    // That C's servers do not look at the limit is another lint.
+    let allowed = allowed.replacen("type few_t", "/* mig: allow(c-compiler) */\ntype few_t", 1);
     assert_eq!(mig("limits", &["check", "--pedantic"], &allowed), "");
 }
 
@@ -136,6 +138,32 @@ fn what_gnu_mig_mishandles_is_a_warning_that_a_comment_allows() {
             .count(),
         0
     );
+}
+
+/// By the sources of the compilers: no server of GNU, CMU or OSF compares a count with the declared maximum,
+/// and those of OSF and Apple measure a result by `strlen`.
+#[test]
+fn what_a_server_in_c_must_check_is_a_warning_for_those_who_ask() {
+    let text = "type few_t = array[*:8] of other_t;\ntype name_t = c_string[*:16];\n\
+                routine f(p : port_t; a : few_t; b : few_t; out c : name_t);\n\
+                routine g(p : port_t; d : name_t; out e : few_t);\n";
+    let (count, string) = ("more than 8 elements of `a`", "more than the 16 bytes of `c`");
+    for (abi, expected) in [
+        ("gnu-i386", &[count][..]),
+        ("gnu-x86_64", &[count]),
+        ("cmu-32", &[count]),
+        ("osf-32", &[count, string]),
+        ("apple-64", &[string]),
+    ] {
+        let said = mig("unchecked", &["check", "--pedantic", "--abi", abi], text);
+        assert_eq!(said.matches("warning[MIG0404]").count(), expected.len(), "{abi}: {said}");
+        for part in expected {
+            assert!(said.contains(part), "{abi}: {part}: {said}");
+        }
+        assert_eq!(mig("unchecked", &["check", "--abi", abi], text), "");
+        let allowed = text.replace("type", "/* mig: allow(c-compiler) */\ntype");
+        assert_eq!(mig("unchecked", &["check", "--pedantic", "--abi", abi], &allowed), "");
+    }
 }
 
 #[test]

@@ -357,7 +357,7 @@ impl Config {
     }
 
     /// Whether [`lints`](Self::lints) also warn of what is common among Mach's own interfaces: arguments
-    /// without a limit.
+    /// without a limit, and those that a C compiler's server hands on without a check.
     #[must_use]
     pub fn pedantic(mut self, pedantic: bool) -> Self {
         self.pedantic = pedantic;
@@ -442,7 +442,7 @@ impl Config {
         if let Some(interface) = interface.as_ref().filter(|_| self.lints) {
             crate::lints::lint(&ast, &sources, interface, &mut diagnostics);
             if self.pedantic {
-                crate::lints::unbounded(&ast, interface, &mut diagnostics);
+                crate::lints::pedantic(&ast, interface, &mut diagnostics);
             }
         }
         let interface = interface.map(|interface| interface.with_prefix(&self.prefix));

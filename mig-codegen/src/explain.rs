@@ -88,7 +88,8 @@ pub const ALL: &[Explanation] = &[
     of(
         "MIG0109",
         "a macro is defined again",
-        "A warning: from here on it means something else. An `#undef` in front says that this is wanted.",
+        "A warning: from here on the macro has another value. An `#undef` before the line says that this is\n\
+         wanted.",
     ),
     of(
         "MIG0110",
@@ -112,7 +113,7 @@ pub const ALL: &[Explanation] = &[
     of(
         "MIG0116",
         "there is too much input",
-        "More text, names, tokens or files than any interface has. Most likely the file is none.",
+        "More text, names, tokens or files than any interface has. Most likely the file is something else.",
     ),
     of("MIG0117", "an option defines no macro", "What stands after `-D` or `-U` is not a name of C."),
     of(
@@ -132,7 +133,7 @@ pub const ALL: &[Explanation] = &[
     of(
         "MIG0202",
         "a number is not decimal",
-        "MIG knows decimal numbers only: `0x10` would be `0` and a name for it.",
+        "MIG knows decimal numbers only: `0x10` would be the number 0 and a name.",
     ),
     of("MIG0203", "a number is too large", "Numbers have 32 bits."),
     of(
@@ -282,7 +283,7 @@ pub const ALL: &[Explanation] = &[
         "MIG0401",
         "nothing uses a type",
         "A warning of `mig check`: the file declares the type, and no argument and no other type is made of\n\
-         it. Types of included files are not meant. The comment `/* mig: allow(unused-type) */`, directly\n\
+         it. Types of included files are left out. The comment `/* mig: allow(unused-type) */`, directly\n\
          before the declaration, says that it is there on purpose.",
     ),
     of(
@@ -309,8 +310,11 @@ pub const ALL: &[Explanation] = &[
          may be made by the C compiler of the ABI. GNU MIG misplaces what follows a bounded array in the\n\
          message if its most bytes are not a multiple of an address's; since 2023 its server of a bounded\n\
          array that follows another variable result does not compile, and neither do its stubs of an array of\n\
-         rights of fixed size in the message. If no side is made by it, write `/* mig: allow(c-compiler) */`\n\
-         before the routine, the type or the subsystem.",
+         rights of fixed size in the message. With `--pedantic` there is also a warning of what a function of\n\
+         a server in C has to look at by itself, since its stub does not: the count of a bounded array in a\n\
+         request (GNU, CMU, OSF), and that a string of variable length in a reply ends (OSF, Apple). If no\n\
+         side is made by a C compiler, write `/* mig: allow(c-compiler) */` before the routine, the type or\n\
+         the subsystem.",
     ),
     of(
         "MIG0405",

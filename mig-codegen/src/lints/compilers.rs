@@ -1,6 +1,8 @@
 //! What is right, and what the ABI's own C compiler makes a wrong stub of, or none: the other side of the
 //! interface may be its.
 
+use std::collections::HashSet;
+
 use mig_parser::ast::Ast;
 use mig_parser::diagnostics::{Diagnostic, Diagnostics};
 use mig_parser::source::Span;
@@ -11,7 +13,7 @@ use crate::model::{Arg, Interface, Routine, Type, TypeKind};
 
 const C_COMPILER: &str = "c-compiler";
 
-/// Warns of each argument that is one of them.
+/// Warns of each argument that the C compiler makes a wrong stub of.
 pub(super) fn lint(ast: &Ast, interface: &Interface, out: &mut Diagnostics) {
     let name = interface.abi.name();
     if !name.starts_with("gnu-") {
@@ -38,6 +40,29 @@ pub(super) fn lint(ast: &Ast, interface: &Interface, out: &mut Diagnostics) {
     }
 }
 
+/// Warns of what a function of a C server has to look at, because the stub before or after it does not: the
+/// first argument of each type.
+pub(super) fn unchecked(ast: &Ast, interface: &Interface, out: &mut Diagnostics) {
+    let name = interface.abi.name();
+    let of = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
+    let (no_maximum, by_strlen) = (of(&["gnu-", "cmu-", "osf-"]), of(&["apple-", "osf-"]));
+    let mut seen = HashSet::new();
+    for routine in &interface.routines {
+        for arg in &routine.args {
+            let found = match &arg.ty.kind {
+                TypeKind::Bounded { max, .. } if no_maximum && arg.in_request() => count(arg, *max),
+                TypeKind::BoundedString { max } if by_strlen && arg.in_reply() => string(arg, *max),
+                _ => continue,
+            };
+            let ty = arg.ty.name.as_deref();
+            if seen.insert(ty) && !is_allowed(ast, C_COMPILER, of_routine(routine, ty)) {
+                let warning = Diagnostic::warning(codes::C_COMPILER, found.span, found.message, found.label);
+                out.push(with_help(warning, &found.help, C_COMPILER));
+            }
+        }
+    }
+}
+
 struct Finding {
     span: Span,
     /// The name of the argument's type.
@@ -51,6 +76,20 @@ impl Finding {
     fn new(arg: &Arg, message: String, label: &'static str, help: String) -> Self {
         Self { span: arg.span, ty: arg.ty.name.clone(), message, label, help }
     }
+}
+
+/// GNU's, CMU's and OSF's servers take every count for which the message has the bytes.
+fn count(arg: &Arg, max: u32) -> Finding {
+    let message = format!("a server in C may get more than {max} elements of `{}`", arg.name);
+    let label = "its stub does not compare the count with the maximum";
+    Finding::new(arg, message, label, "compare the count at the start of the function in C".to_owned())
+}
+
+/// Untyped servers look for the end of the string that a function has written, wherever that may be.
+fn string(arg: &Arg, max: u32) -> Finding {
+    let message = format!("a server in C may send more than the {max} bytes of `{}`", arg.name);
+    let label = "its stub measures the string by `strlen`";
+    Finding::new(arg, message, label, "end the string with a NUL in the function in C".to_owned())
 }
 
 /// How many elements of plain data an array has in a message at most, and the element.

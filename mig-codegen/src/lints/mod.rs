@@ -143,8 +143,14 @@ fn reply_ids(ast: &Ast, interface: &Interface, out: &mut Diagnostics) {
     }
 }
 
+/// Adds what is common among Mach's own interfaces, and what a server has to look at by itself.
+pub(crate) fn pedantic(ast: &Ast, interface: &Interface, out: &mut Diagnostics) {
+    unbounded(ast, interface, out);
+    compilers::unchecked(ast, interface, out);
+}
+
 /// Requests that bring as much as the sender likes: the first argument of each type.
-pub(crate) fn unbounded(ast: &Ast, interface: &Interface, out: &mut Diagnostics) {
+fn unbounded(ast: &Ast, interface: &Interface, out: &mut Diagnostics) {
     let mut seen = HashSet::new();
     for routine in &interface.routines {
         for arg in routine.args.iter().filter(|arg| arg.in_request()) {
