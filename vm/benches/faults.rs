@@ -2,7 +2,8 @@
 //! and system, so that other programs on the machine count little. The pager keeps pages in memory, a
 //! sixteenth may be resident, and half of them have content that is one word over and over.
 //!
-//! `cargo bench -p mach-vm`; the numbers of a test run are not checked.
+//! `cargo bench -p mach-vm`, or with `-- signal` those whose name has that word; the numbers of a test run
+//! are not checked.
 
 #[cfg(target_os = "linux")]
 fn main() {
@@ -27,6 +28,7 @@ mod linux {
     pub(super) fn main() {
         // `cargo test --benches` only wants to see it run.
         let pages = if std::env::args().any(|arg| arg == "--bench") { 1 << 15 } else { 2048 };
+        let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
         println!(
             "{:40} {:>9} {:>9} {:>9} {:>12}",
             "a page, at the median", "us", "p90 us", "clock us", "switches"
@@ -38,6 +40,9 @@ mod linux {
             ("in place", in_place.clone(), Faults::Thread, Placement::Follow),
             ("signal", in_place, Faults::Signal, Placement::Follow),
         ] {
+            if !wanted.is_empty() && !wanted.iter().any(|word| name.contains(word)) {
+                continue;
+            }
             if let Err(why) = run(name, config, faults, placement, pages) {
                 println!("{name}: skipped: {why}");
             }

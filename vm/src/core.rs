@@ -7,12 +7,13 @@
 //! them. What cannot be done at once is tried again a moment later: the thread that wants the page is woken,
 //! and faults again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use ahash::AHashMap;
 use mig_runtime::kernel::NoWait;
 use mig_runtime::kernel::local::Local;
 use mig_runtime::platform::Holding;
@@ -66,11 +67,11 @@ pub(crate) struct Counts {
 
 pub(crate) struct State {
     pub(crate) pages: Pages,
-    pub(crate) objects: HashMap<ObjectId, Arc<Object>>,
+    pub(crate) objects: AHashMap<ObjectId, Arc<Object>>,
     pub(crate) by_address: BTreeMap<u64, Arc<Object>>,
-    pub(crate) by_control: HashMap<Name, Arc<Object>>,
+    pub(crate) by_control: AHashMap<Name, Arc<Object>>,
     /// Pages that were put aside.
-    pub(crate) batches: HashMap<u64, Arc<Batch>>,
+    pub(crate) batches: AHashMap<u64, Arc<Batch>>,
 }
 
 /// The state, locked: nothing is sent meanwhile.
@@ -109,10 +110,10 @@ impl Core {
         let zeros = hash(&hasher, &[0; PAGE]);
         let state = State {
             pages: Pages::new(frames, zeros),
-            objects: HashMap::new(),
+            objects: AHashMap::new(),
             by_address: BTreeMap::new(),
-            by_control: HashMap::new(),
-            batches: HashMap::new(),
+            by_control: AHashMap::new(),
+            batches: AHashMap::new(),
         };
         Ok(Self {
             ports: PortSet::allocate(&kernel)?,

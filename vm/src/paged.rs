@@ -7,7 +7,6 @@ use std::sync::Arc;
 use crate::core::Core;
 use crate::objects::Object;
 use crate::pages::Hold;
-use crate::places::Places;
 use crate::space::PAGE;
 use crate::{Mapping, Memory, Running};
 
@@ -162,15 +161,13 @@ impl Core {
         check(object, offset, to.len())?;
         for (page, in_page, part) in parts(offset, to.len()) {
             let to = &mut to[part];
-            let is_done = match self.places {
-                Places::Called => {
-                    self.hold(object, page, |bytes| to.copy_from_slice(&bytes[in_page..][..to.len()]))
-                }
-                Places::Touched { .. } => {
-                    self.try_until_here(object, page, || object.space.read(page * PAGE + in_page, to))
-                }
-            };
-            is_done.then_some(()).ok_or(AccessError::Lost(page * PAGE))?;
+            let is_here = self.hold(object, page, || {
+                // SAFETY: the page is there and stays until it is released. Whoever has a reference to it
+                // only reads, and no other call has it.
+                let page = unsafe { object.space.pages(page, 1) };
+                to.copy_from_slice(&page[in_page..][..to.len()]);
+            });
+            is_here.then_some(()).ok_or(AccessError::Lost(page * PAGE))?;
         }
         Ok(())
     }
@@ -182,33 +179,20 @@ impl Core {
         }
         for (page, in_page, part) in parts(offset, from.len()) {
             let from = &from[part];
-            let is_done = match self.places {
-                Places::Called => {
-                    self.hold(object, page, |bytes| bytes[in_page..][..from.len()].copy_from_slice(from))
-                }
-                Places::Touched { .. } => {
-                    self.try_until_here(object, page, || object.space.write(page * PAGE + in_page, from))
-                }
-            };
-            is_done.then_some(()).ok_or(AccessError::Lost(page * PAGE))?;
+            let is_here = self.hold(object, page, || {
+                // SAFETY: the page is there and stays until it is released, and the memory is writable.
+                // Nobody has a reference to it where it is written by calls, and no other call has it.
+                let page = unsafe { object.space.page_mut(page) };
+                page[in_page..][..from.len()].copy_from_slice(from);
+            });
+            is_here.then_some(()).ok_or(AccessError::Lost(page * PAGE))?;
         }
         Ok(())
     }
 
-    /// Has the system touch a page: that is a fault as any other one. Where the system is not told of pages
-    /// that come later, or the page cannot be had, the call fails; then this thread brings the page. False if
-    /// it cannot be had.
-    fn try_until_here(&self, object: &Arc<Object>, page: usize, mut touch: impl FnMut() -> bool) -> bool {
-        while !touch() {
-            if !self.bring(object, page) {
-                return false;
-            }
-        }
-        true
-    }
-
-    /// Lets `body` have the bytes of a page, alone. False if it cannot be had.
-    fn hold(&self, object: &Arc<Object>, page: usize, body: impl FnOnce(&mut [u8])) -> bool {
+    /// Runs `body` while the call has a page for itself, which this thread brings if it is not there: a fault
+    /// would have another thread bring it. False if it cannot be had.
+    fn hold(&self, object: &Arc<Object>, page: usize, body: impl FnOnce()) -> bool {
         let mut state = self.lock();
         loop {
             match state.pages.hold(object.id, page) {
@@ -224,8 +208,7 @@ impl Core {
             }
         }
         drop(state);
-        // SAFETY: the page is there, the memory writable, and nobody else has it until it is released.
-        body(unsafe { object.space.page_mut(page) });
+        body();
         self.lock().pages.release(object.id, page);
         self.tell();
         true

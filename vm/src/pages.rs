@@ -6,8 +6,10 @@
 //! waits: where there is no room the answer is [`NoRoom`](Fault::NoRoom), and the thread that wants the page
 //! asks again.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::ops::Range;
+
+use ahash::AHashMap;
 
 /// Pages that managers could not keep and have given back may be this many more than there should be. Room is
 /// made for each of them, so that this is reached only where no other page can leave.
@@ -216,7 +218,7 @@ pub(crate) enum Gone {
 /// All objects, and the frames that their pages share.
 #[derive(Debug)]
 pub(crate) struct Pages {
-    objects: HashMap<ObjectId, Object>,
+    objects: AHashMap<ObjectId, Object>,
     next: u64,
     /// Resident pages, in the order in which they came, with [`Page::came`]. Some may have left since.
     queue: VecDeque<(Victim, u64)>,
@@ -243,7 +245,7 @@ pub(crate) struct Pages {
 impl Pages {
     pub(crate) fn new(limit: usize, zeros: u64) -> Self {
         Self {
-            objects: HashMap::new(),
+            objects: AHashMap::new(),
             next: 0,
             queue: VecDeque::new(),
             came: 0,

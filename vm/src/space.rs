@@ -93,30 +93,6 @@ impl Space {
         unsafe { std::slice::from_raw_parts_mut(self.at(index, 1), PAGE) }
     }
 
-    /// Has the system read bytes. False if a page is not there and does not come.
-    pub(crate) fn read(&self, offset: usize, to: &mut [u8]) -> bool {
-        let here = libc::iovec { iov_base: to.as_mut_ptr().cast(), iov_len: to.len() };
-        let there = self.bytes(offset, to.len());
-        // SAFETY: the system checks both addresses, and writes to `to`.
-        let read = unsafe { libc::process_vm_readv(own_id(), &here, 1, &there, 1, 0) };
-        usize::try_from(read) == Ok(to.len())
-    }
-
-    /// Has the system write bytes. False if a page is not there and does not come.
-    pub(crate) fn write(&self, offset: usize, from: &[u8]) -> bool {
-        let here = libc::iovec { iov_base: from.as_ptr().cast_mut().cast(), iov_len: from.len() };
-        let there = self.bytes(offset, from.len());
-        // SAFETY: the system checks both addresses and writes to the space, of
-        // which whoever has a reference does not write meanwhile.
-        let written = unsafe { libc::process_vm_writev(own_id(), &here, 1, &there, 1, 0) };
-        usize::try_from(written) == Ok(from.len())
-    }
-
-    fn bytes(&self, offset: usize, len: usize) -> libc::iovec {
-        assert!(offset.checked_add(len).is_some_and(|end| end <= self.len));
-        libc::iovec { iov_base: self.start.as_ptr().wrapping_add(offset).cast(), iov_len: len }
-    }
-
     /// Gives the memory of pages back; what is there next is new.
     ///
     /// # Safety
@@ -139,11 +115,6 @@ impl Space {
         assert!(index.checked_add(count).is_some_and(|end| end <= self.len / PAGE));
         self.start.as_ptr().wrapping_add(index * PAGE)
     }
-}
-
-/// The number of this process.
-fn own_id() -> libc::pid_t {
-    std::process::id() as libc::pid_t
 }
 
 impl Drop for Space {

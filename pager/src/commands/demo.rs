@@ -29,8 +29,8 @@ const SPARE: usize = 8;
 /// Page more memory than there is through the pager, and verify every byte
 ///
 /// The kernel's half of mach-vm gives clients memory, keeps a part of it resident, and has the pager store
-/// the rest. The clients write patterns and read them back. Their pages come by page faults where the system
-/// permits userfaultfd, and where it does not, by calls.
+/// the rest. The clients write patterns and read them back, by calls that bring each page. Where the system
+/// permits userfaultfd that is memory which threads could touch as well, and where it does not, it is not.
 #[derive(Args)]
 pub(crate) struct Demo {
     /// Bytes of memory that the clients use
@@ -49,7 +49,7 @@ pub(crate) struct Demo {
     #[arg(long, value_name = "N", default_value = "4")]
     clients: usize,
 
-    /// Bring pages by calls, without page faults, as where userfaultfd is not permitted
+    /// Have memory that only calls read and write, as where userfaultfd is not permitted
     #[arg(long)]
     soft: bool,
 
@@ -145,7 +145,7 @@ impl Demo {
         }
         let Some(why) = demo::no_faults() else { return Faults::Thread };
         // Not `eprintln`, which panics if nobody reads.
-        let _ = writeln!(std::io::stderr(), "note: pages come by calls and not by faults: {why}");
+        let _ = writeln!(std::io::stderr(), "note: only calls read and write the memory: {why}");
         Faults::Calls
     }
 
