@@ -96,6 +96,9 @@ fn read(arguments: Vec<OsString>) -> Result<(Outputs, Vec<OsString>), Failure> {
             }
             // The preprocessor is our own, and so is what comes after it.
             "-cc" | "-cpp" | "-migcom" | "-subrprefix" => drop(value()?),
+            // The server's functions get a message in parts, so that a kernel need not copy it: the bytes
+            // are the same, and a server in Rust reads them where they are.
+            "-mach_msg2" => {}
             // Of the files that the C `mig` writes, or of how much it says.
             "-q" | "-Q" | "-v" | "-V" | "-r" | "-R" | "-s" | "-S" | "-l" | "-L" | "-k" | "-K" | "-t"
             | "-T" | "-n" | "-X" | "-x" | "-MD" | "-novouchers" => {}

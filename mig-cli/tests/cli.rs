@@ -1015,7 +1015,7 @@ fn a_build_system_that_calls_the_c_mig_gets_headers_and_rust() {
     let folder = Folder::new("driver");
     folder.write("clock.defs", GOOD);
     folder.write("include/first.h", "#define UNUSED 1\n");
-    let shared = ["--abi", "gnu-i386", "-I", "include", "-DX=1", "-v", "-cc", "gcc"];
+    let shared = ["--abi", "gnu-i386", "-I", "include", "-DX=1", "-v", "-cc", "gcc", "-mach_msg2"];
     let run = |arguments: &[&str]| folder.mig(&[&shared[..], arguments].concat());
     let outputs =
         ["-user", "/dev/null", "-server", "clock.rs", "-header", "clock_U.h", "-sheader", "clock_S.h"];

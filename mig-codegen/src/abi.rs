@@ -20,8 +20,8 @@ pub struct Abi {
     /// `KernelServer`).
     pub facts_in_kernel: Facts,
     /// The type in the runtime's module `abi`; one with the same wire format where the dialect has none of
-    /// its own. `None` if the runtime cannot make its messages: ids, sizes and layouts are all there is.
-    pub rust_name: Option<&'static str>,
+    /// its own.
+    pub rust_name: &'static str,
     /// The processors that it is for; where the host is none of them, the first.
     pub targets: &'static [&'static Target],
     /// Types that exist without a declaration: name, message type number, bits.
@@ -428,7 +428,7 @@ static APPLE: Language = Language {
 pub static GNU_I386: Abi = Abi {
     facts: Facts::GNU_I386,
     facts_in_kernel: Facts::GNU_I386.in_kernel(),
-    rust_name: Some("GnuI386"),
+    rust_name: "GnuI386",
     targets: &[&target::GNU_I386],
     built_in: &[
         ("char", 8, 8),
@@ -453,7 +453,7 @@ pub static GNU_I386_2021: Abi = Abi {
 pub static GNU_X86_64: Abi = Abi {
     facts: Facts::GNU_X86_64,
     facts_in_kernel: Facts::GNU_X86_64.in_kernel(),
-    rust_name: Some("GnuX86_64"),
+    rust_name: "GnuX86_64",
     targets: &[&target::GNU_X86_64],
     built_in: &[
         ("char", 8, 8),
@@ -470,7 +470,7 @@ pub static GNU_X86_64: Abi = Abi {
 pub static GNU_X86_64_2022: Abi = Abi {
     facts: Facts::GNU_X86_64_2022,
     facts_in_kernel: Facts::GNU_X86_64_2022.in_kernel(),
-    rust_name: Some("GnuX86_64Of2022"),
+    rust_name: "GnuX86_64Of2022",
     built_in: &[
         ("char", 8, 8),
         ("short", 1, 16),
@@ -485,18 +485,18 @@ pub static GNU_X86_64_2022: Abi = Abi {
 pub static CMU_32: Abi = Abi {
     facts: Facts { name: "cmu-32", ..Facts::GNU_I386 },
     facts_in_kernel: Facts::GNU_I386.in_kernel(),
-    rust_name: Some("GnuI386"),
+    rust_name: "GnuI386",
     targets: &[&target::MACH_I386],
     built_in: &[],
     language: &CMU,
 };
 
-/// `mach-25`: Mach 2.5, of machines of 32 bits. Its type words are those of Mach 3, its header is not, and
-/// its kernels know no right that can be used only once: the runtime has no messages for it.
+/// `mach-25`: Mach 2.5, of machines of 32 bits. Its type words are those of Mach 3 but for the numbers of
+/// rights, its header is not, and its kernels know no right that can be used only once.
 pub static MACH_25: Abi = Abi {
     facts: Facts::MACH_25,
     facts_in_kernel: Facts::MACH_25.in_kernel(),
-    rust_name: None,
+    rust_name: "Mach25",
     targets: &[&target::MACH_I386],
     built_in: &[],
     language: &MACH_2_5,
@@ -506,7 +506,7 @@ pub static MACH_25: Abi = Abi {
 pub static OSF_32: Abi = Abi {
     facts: Facts::OSF_32,
     facts_in_kernel: Facts::OSF_32.in_kernel(),
-    rust_name: Some("Osf32"),
+    rust_name: "Osf32",
     targets: &[&target::MACH_I386],
     built_in: &[],
     language: &OSF,
@@ -516,7 +516,7 @@ pub static OSF_32: Abi = Abi {
 pub static APPLE_32: Abi = Abi {
     facts: Facts::APPLE_32,
     facts_in_kernel: Facts::APPLE_32.in_kernel(),
-    rust_name: Some("Apple32"),
+    rust_name: "Apple32",
     targets: &[&target::APPLE_I386],
     built_in: &[],
     language: &APPLE,
@@ -526,7 +526,7 @@ pub static APPLE_32: Abi = Abi {
 pub static APPLE_64: Abi = Abi {
     facts: Facts::APPLE_64,
     facts_in_kernel: Facts::APPLE_64.in_kernel(),
-    rust_name: Some("Apple64"),
+    rust_name: "Apple64",
     targets: &[&target::APPLE_ARM64, &target::APPLE_X86_64],
     built_in: &[],
     language: &APPLE,

@@ -169,8 +169,19 @@ fn a_subsystem_of_the_kernel_may_be_called_kernel() {
 }
 
 #[test]
-fn rust_gets_ids_and_sizes() {
-    let text = format!("{TYPES} subsystem s 7; routine f(p : port_t; a : int);");
+fn rust_gets_stubs() {
+    let text = format!("{TYPES} subsystem s 7; routine f(p : port_t; a : port_t, dealloc; b : port_t);");
+    let input = mig_codegen::Input::Text { name: "s.defs", text: text.as_bytes() };
+    let rust = mig_codegen::Config::new().abi("mach-25").text(input).unwrap().value;
+    assert!(rust.contains("pub type Abi = rt::abi::Mach25;"), "{rust}");
+    // What its sender gives up it passes by value.
+    assert!(rust.contains("a: rt::SendRight<K>,") && rust.contains("b: &rt::SendRight<K>,"), "{rust}");
+}
+
+/// No value in Rust is half of a right.
+#[test]
+fn halves_of_rights_have_ids_and_sizes() {
+    let text = format!("{TYPES} subsystem s 7; routine f(p : port_t; a : port_t = MSG_TYPE_PORT_OWNERSHIP);");
     let input = mig_codegen::Input::Text { name: "s.defs", text: text.as_bytes() };
     let rust = mig_codegen::Config::new().abi("mach-25").text(input).unwrap().value;
     assert!(rust.contains("pub const F: i32 = 7;"), "{rust}");

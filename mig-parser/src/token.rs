@@ -162,8 +162,14 @@ macro_rules! puncts {
 }
 
 // Longer ones before their prefixes: the first that fits is taken.
+//
+// C has more punctuation than MIG and `#if` have a use for: the preprocessor makes such tokens by `##`, and
+// whoever meets one reports it.
 puncts! {
-    Ellipsis "..." HashHash "##" AndAnd "&&" OrOr "||" EqEq "==" NotEq "!=" LessEq "<=" GreaterEq ">=" Shl "<<" Shr ">>"
+    ShlEq "<<=" ShrEq ">>=" Ellipsis "..." PlusPlus "++" MinusMinus "--" Arrow "->"
+    PlusEq "+=" MinusEq "-=" StarEq "*=" SlashEq "/=" PercentEq "%=" AndEq "&=" BarEq "|=" CaretEq "^="
+    OpenDigraph "<:" CloseDigraph ":>" LeftDigraph "<%" RightDigraph "%>"
+    HashHash "##" AndAnd "&&" OrOr "||" EqEq "==" NotEq "!=" LessEq "<=" GreaterEq ">=" Shl "<<" Shr ">>"
     Colon ":" Semicolon ";" Comma "," Plus "+" Minus "-" Star "*" Slash "/" LParen "(" RParen ")" Equal "=" Caret "^"
     Less "<" Greater ">" LBracket "[" RBracket "]" Bar "|" LBrace "{" RBrace "}"
     Tilde "~" And "&" Not "!" Percent "%" Question "?" Dot "." Dollar "$" Hash "#"
@@ -186,7 +192,8 @@ impl Punct {
     /// The punctuation that a text starts with.
     pub(crate) fn at_start(text: &[u8]) -> Option<Self> {
         // No other byte continues one.
-        if let Some(b'.' | b'#' | b'&' | b'|' | b'=' | b'<' | b'>') = text.get(1) {
+        if let Some(b'.' | b'#' | b'&' | b'|' | b'=' | b'<' | b'>' | b'+' | b'-' | b':' | b'%') = text.get(1)
+        {
             return Self::ALL.iter().copied().find(|punct| text.starts_with(punct.text().as_bytes()));
         }
         SINGLE.get(usize::from(*text.first()?)).copied().flatten()
@@ -217,7 +224,8 @@ mod tests {
             assert_eq!(Punct::at_start(punct.text().as_bytes()), Some(*punct));
             assert_eq!(Punct::at_start(format!("{} x", punct.text()).as_bytes()), Some(*punct));
         }
-        assert_eq!(Punct::at_start(b"<<="), Some(Punct::Shl));
+        assert_eq!(Punct::at_start(b"<<:"), Some(Punct::Shl));
+        assert_eq!(Punct::at_start(b"*:"), Some(Punct::Star));
         assert_eq!(Punct::at_start(b".."), Some(Punct::Dot));
         assert_eq!(Punct::at_start("é".as_bytes()), None);
         assert_eq!(Punct::at_start(b""), None);

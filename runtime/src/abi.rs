@@ -6,7 +6,7 @@
 use core::marker::PhantomData;
 
 #[doc(inline)]
-pub use mig_abi::{Facts, Family, NDR, System, TypeWords};
+pub use mig_abi::{Facts, Family, NDR, RightNumbers, System, TypeWords};
 
 use crate::kern_return::{KernReturn, OnSystem};
 use crate::kernel::{Name, PortAddress, PortName};
@@ -68,6 +68,25 @@ impl_abi!(GnuX86_64, Typed, Facts::GNU_X86_64);
 pub struct GnuX86_64Of2022;
 
 impl_abi!(GnuX86_64Of2022, Typed, Facts::GNU_X86_64_2022);
+
+/// Mach 2.5 on machines of 32 bits: `mach-25`.
+///
+/// Its header has `msg_simple` in place of the complex bit, and nothing that says what becomes of the ports in
+/// it; its type words have one number for a send right that is copied, made, or moved. What a [`Kernel`] has
+/// to know, and Mach 2.5 has no field for, is in bits of the buffer that its kernels ignore in what is sent,
+/// and clear in what is received:
+///
+/// - in the first word of the header, the lower 16 bits are those of `msgh_bits` in Mach 3;
+/// - in a type word of rights, the highest bit (`msg_type_unused`) says that they are moved, and so does
+///   `msg_type_deallocate`.
+///
+/// A right that may be used once does not exist: what would make one makes a send right.
+///
+/// [`Kernel`]: crate::Kernel
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mach25;
+
+impl_abi!(Mach25, Typed, Facts::MACH_25);
 
 /// OSF Mach on i386: `osf-32`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

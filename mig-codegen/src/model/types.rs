@@ -68,6 +68,20 @@ impl Type {
         }
     }
 
+    /// Send rights in it that are copied are moved from now on.
+    pub(crate) fn give_up(&mut self) {
+        match &mut self.kind {
+            TypeKind::Port(PortType { sender: sender @ Some(Disposition::CopySend), .. }) => {
+                *sender = Some(Disposition::MoveSend);
+            }
+            TypeKind::Fixed { element, .. }
+            | TypeKind::Bounded { element, .. }
+            | TypeKind::Indefinite { element, .. }
+            | TypeKind::OutOfLine { element, .. } => Arc::make_mut(element).give_up(),
+            _ => {}
+        }
+    }
+
     /// The alignment that Rust would give it on a 64-bit machine.
     pub fn natural_alignment(&self) -> u32 {
         match &self.kind {

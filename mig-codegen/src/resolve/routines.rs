@@ -175,6 +175,10 @@ impl<'a> Resolver<'a> {
         }
         self.check_in_out(&arg, out)?;
         self.apply_flags(&mut arg, &flags, out);
+        if arg.dealloc != Dealloc::No && self.abi.language.message_types == MessageTypes::Mach25 {
+            arg.ty.give_up();
+            arg.form = self.form(&arg.ty, &argument.name, argument.span, out)?;
+        }
         arg.server_copy = flags.server_copy.is_some();
         arg.physical_copy = flags.physical_copy;
         self.ret_code(&mut arg, &flags, routine, earlier, out)?;

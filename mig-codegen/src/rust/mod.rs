@@ -103,10 +103,10 @@ impl<'a> Generator<'a> {
     }
 
     fn items(&self) -> Vec<TokenStream> {
-        let Some(abi) = self.interface.abi.rust_name else {
+        if self.has_halves() {
             return vec![self.ids(), self.sizes()];
-        };
-        let mut items = vec![self.runtime(), self.abi(abi)];
+        }
+        let mut items = vec![self.runtime(), self.abi(self.interface.abi.rust_name)];
         items.extend(self.type_items());
         items.push(self.word_items().into_iter().collect());
         items.push(self.ids());
@@ -119,6 +119,17 @@ impl<'a> Generator<'a> {
         }
         items.push(self.layout_checks());
         items
+    }
+
+    /// Whether a message brings half of a receive right: the ownership, or the right without it. No value in
+    /// Rust is that.
+    fn has_halves(&self) -> bool {
+        let routines = self.interface.routines.iter();
+        let mut messages = routines.flat_map(|routine| [Some(&routine.request), routine.reply.as_ref()]);
+        messages.any(|message| {
+            let slots = message.into_iter().flat_map(|message| &message.slots);
+            slots.filter_map(|slot| slot.word).any(|word| word.right.is_some())
+        })
     }
 
     fn runtime(&self) -> TokenStream {
@@ -194,7 +205,8 @@ impl<'a> Generator<'a> {
         let about = docs(&[
             "Smallest and largest sizes of the requests and replies, in bytes; zeros where there is no reply.".to_owned(),
             String::new(),
-            "The runtime has no messages of this ABI, so there are no stubs.".to_owned(),
+            "A message brings half of a receive right (`MSG_TYPE_PORT_OWNERSHIP`, `MSG_TYPE_PORT_RECEIVE`), which".to_owned(),
+            "no value in Rust is, so there are no stubs.".to_owned(),
         ]);
         quote! {
             #about

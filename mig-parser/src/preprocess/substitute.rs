@@ -193,7 +193,7 @@ impl Preprocessor<'_> {
                 right.next();
                 match self.paste(left, first) {
                     Some(made) => result.push(made),
-                    None => result.extend([left, first]),
+                    None => result.extend([left, Token { space: false, ..first }]),
                 }
             }
         } else if right.len() > 0 {
@@ -218,8 +218,14 @@ impl Preprocessor<'_> {
         *tokens = result;
     }
 
-    /// One token of two; reported if they make none.
+    /// One token of two; reported if they make none. A prefix and its literal (`L"text"`) stay two here, of
+    /// which nothing is said.
     fn paste(&mut self, left: Token, right: Token) -> Option<Token> {
+        if matches!(right.kind, Kind::Str | Kind::Char)
+            && matches!(self.names.spelled(&left), "L" | "u" | "U" | "u8")
+        {
+            return None;
+        }
         let text = format!("{}{}", self.names.spelled(&left), self.names.spelled(&right));
         if text.len() > limits::MADE_TOKEN {
             self.stop(

@@ -2,12 +2,18 @@
 
 use super::bytes::{port_at, word_at};
 use super::format::{FormatOf, Rules};
-use crate::abi::Abi;
+use crate::abi::{Abi, RightNumbers};
 use crate::kernel::{Kernel, PortName};
 use crate::right::{self, disposition};
 
 /// `MACH_MSGH_BITS_COMPLEX`: the kernel processes the type words of the body.
 pub(crate) const COMPLEX: u32 = 0x8000_0000;
+
+/// `msg_simple` of Mach 2.5, in the first word of its header; 24 bits of no meaning are below it.
+const SIMPLE: u32 = 1 << 24;
+
+/// `MSG_TYPE_RPC` of Mach 2.5 (`msg_type.h`): a reply is expected, or this is it.
+const RPC: u32 = 1 << 8;
 
 /// Room for the header of any ABI.
 pub(crate) const MAX_HEADER: usize = 32;
@@ -20,7 +26,7 @@ pub(crate) struct Header<N> {
     pub size: u32,
     pub remote: N,
     pub local: N,
-    /// `msgh_seqno`, or the voucher of an untyped ABI.
+    /// `msgh_seqno`, the voucher of an untyped ABI, or `msg_type` of Mach 2.5.
     pub seqno: u32,
     pub id: i32,
 }
@@ -53,10 +59,11 @@ impl<N: PortName> Header<N> {
     pub(crate) fn read<A: Abi<Name = N>>(bytes: &[u8]) -> Self {
         let word = |offset| word_at(bytes, offset).unwrap_or(0);
         let port = |offset| port_at::<A>(bytes, offset).unwrap_or(N::NULL);
+        let remote = port(A::FACTS.remote_port);
         Self {
-            bits: word(0),
+            bits: bits_of::<A>(word(0), remote),
             size: word(4),
-            remote: port(A::FACTS.remote_port),
+            remote,
             local: port(A::FACTS.local_port),
             seqno: word(A::FACTS.seqno),
             id: word(A::FACTS.id) as i32,
@@ -68,22 +75,63 @@ impl<N: PortName> Header<N> {
     pub(crate) fn to_bytes<A: Abi>(self) -> [u8; MAX_HEADER] {
         let mut bytes = [0; MAX_HEADER];
         let mut put = |offset: usize, word: &[u8]| bytes[offset..offset + word.len()].copy_from_slice(word);
-        put(0, &self.bits.to_le_bytes());
+        put(0, &first_word::<A>(self.bits).to_le_bytes());
         put(4, &self.size.to_le_bytes());
-        for (offset, end, name) in [
-            (A::FACTS.remote_port, A::FACTS.local_port, self.remote),
-            (A::FACTS.local_port, A::FACTS.seqno, self.local),
-        ] {
-            // With its padding, at once.
-            put(offset, &name.word().to_le_bytes()[..end - offset]);
-        }
-        put(A::FACTS.seqno, &self.seqno.to_le_bytes());
+        // Each with its padding, at once.
+        let between = const { A::FACTS.remote_port.abs_diff(A::FACTS.local_port) };
+        put(A::FACTS.remote_port, &self.remote.word().to_le_bytes()[..between]);
+        put(A::FACTS.local_port, &self.local.word().to_le_bytes()[..between]);
+        let rpc = match A::FACTS.rights {
+            RightNumbers::Mach25 if self.local_disposition() != 0 => RPC,
+            _ => 0,
+        };
+        put(A::FACTS.seqno, &(self.seqno | rpc).to_le_bytes());
         put(A::FACTS.id, &self.id.to_le_bytes());
         bytes
     }
 }
 
+/// What a header says of its ports and of its body, in Mach 3's form, by its first word.
+///
+/// A header of Mach 2.5 says nothing of its ports. Its kernels ignore 24 bits of that word, in which
+/// [`first_word`] tells the implementation of [`Kernel`] what becomes of the sender's rights, and deliver them
+/// as zeros: the receiver has a send right to answer with.
+#[inline]
+pub(crate) fn bits_of<A: Abi>(word: u32, remote: impl PortName) -> u32 {
+    const DELIVERED: u32 = disposition::MOVE_SEND as u32;
+    match A::FACTS.rights {
+        RightNumbers::Mach3 => word,
+        RightNumbers::Mach25 => {
+            let complex = if word >> 24 == 0 { COMPLEX } else { 0 };
+            let ports = match word & 0xffff {
+                0 if remote.is_valid() => DELIVERED << 8 | DELIVERED,
+                0 => DELIVERED << 8,
+                ports => ports,
+            };
+            complex | ports
+        }
+    }
+}
+
+/// The first word of a header with these bits.
+#[inline]
+fn first_word<A: Abi>(bits: u32) -> u32 {
+    match A::FACTS.rights {
+        RightNumbers::Mach3 => bits,
+        RightNumbers::Mach25 => bits & 0xffff | if bits & COMPLEX == 0 { SIMPLE } else { 0 },
+    }
+}
+
 impl<N: PortName> Header<N> {
+    /// The header of a reply. A server of Mach 2.5 gives the `msg_type` of the request back.
+    #[inline]
+    pub(crate) const fn of_reply<A: Abi>(self) -> Self {
+        match A::FACTS.rights {
+            RightNumbers::Mach3 => self,
+            RightNumbers::Mach25 => Self { seqno: RPC, ..self },
+        }
+    }
+
     /// As the receiver of the message has it.
     pub(crate) fn turned(self) -> Self {
         let (remote, local) = (self.bits & 0xff, self.bits >> 8 & 0xff);

@@ -16,7 +16,7 @@ use crate::message::body::Body;
 use crate::message::buffer::{MsgBuf, initialised};
 use crate::message::bytes::{port_at, word_at};
 use crate::message::format::{Format, FormatOf, Rules, TrailerOf};
-use crate::message::header::Header;
+use crate::message::header::{Header, bits_of};
 use crate::message::malformed::Malformed;
 use crate::message::shape::{Complex, Origin, Shape};
 use crate::message::trailer::{Seqno, Trailer};
@@ -514,7 +514,7 @@ impl<K: Kernel> Head<K> {
     /// The dispositions and the complex bit.
     #[inline]
     fn bits(&self) -> Header<NameOf<K>> {
-        Header { bits: self.word(0), ..Header::default() }
+        Header { bits: bits_of::<K::Abi>(self.word(0), self.remote()), ..Header::default() }
     }
 
     #[inline]
@@ -530,12 +530,12 @@ impl<K: Kernel> Head<K> {
     /// The reply right; null from the second call on.
     #[inline]
     pub(super) fn take_reply_right(&self) -> (NameOf<K>, u8) {
-        let name = self.remote();
+        let (name, disposition) = (self.remote(), self.bits().remote_disposition());
         self.set_word(K::Abi::FACTS.remote_port, 0);
         if K::Abi::FACTS.port_name == 8 {
             self.set_word(K::Abi::FACTS.remote_port + 4, 0);
         }
-        (name, self.bits().remote_disposition())
+        (name, disposition)
     }
 
     /// Releases the voucher that came with the message, if any: nobody takes it.
@@ -555,7 +555,7 @@ impl<K: Kernel> Drop for Received<'_, K> {
             unsafe { right::release(self.head.kernel.clone(), disposition, name) };
         }
         if self.head.has_arguments() {
-            let (id, bits) = (self.head.id(), self.head.word(0));
+            let (id, bits) = (self.head.id(), self.head.bits().bits);
             // SAFETY: they have just been taken out.
             unsafe { release_unread(self.head.kernel.clone(), id, bits, self.take_arguments()) };
         }

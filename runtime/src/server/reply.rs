@@ -250,6 +250,7 @@ impl<'b, K: Kernel> Reply<'b, K> {
     fn complete(&mut self, remote: (NameOf<K>, u8), request_id: i32) -> MsgCall<NameOf<K>> {
         let id = request_id.wrapping_add(REPLY_ID);
         let header = Header::to_send(id, remote, (PortName::NULL, 0), self.message.is_complex());
+        let header = header.of_reply::<K::Abi>();
         // SAFETY: a builder of this reply has written this many bytes.
         unsafe { Space::written::<K::Abi>(self.storage, self.message.len as usize) }.finish::<K::Abi>(header);
         // A send-once right is certain to have room in its queue; any other may be a trap for the server.

@@ -158,10 +158,14 @@ impl Message {
         let destination_name = Name(wire.port(facts.remote_port));
         let reply_name = Name(wire.port(facts.local_port));
 
-        let destination = sending(remote).ok_or(KernReturn::MACH_SEND_INVALID_HEADER)?;
+        let mut sending = |number, name| match wire.is_of_mach_25() {
+            true => Some(state.sending_of_mach_25(task, number, name)),
+            false => sending(number),
+        };
+        let destination = sending(remote, destination_name).ok_or(KernReturn::MACH_SEND_INVALID_HEADER)?;
         let reply = match local {
             0 if reply_name == Name::NULL => None,
-            _ => Some(sending(local).ok_or(KernReturn::MACH_SEND_INVALID_HEADER)?),
+            _ => Some(sending(local, reply_name).ok_or(KernReturn::MACH_SEND_INVALID_HEADER)?),
         };
         if !destination_name.is_valid() || state.is_dead(task, destination_name) {
             return Err(KernReturn::MACH_SEND_INVALID_DEST);
@@ -238,7 +242,12 @@ impl Message {
         };
         // Those before a bad one are the message's, which is then destroyed.
         let mut ports = Vec::new();
+        let of_mach_25 = self.wire.is_of_mach_25();
         let taken = names.iter().try_for_each(|name| {
+            let disposition = match disposition {
+                Disposition::CopySend if of_mach_25 => state.sending_of_mach_25(task, 0, *name),
+                other => other,
+            };
             if !state.is_allowed(task, *name, disposition, Place::Other) {
                 return Err(KernReturn::KERN_INVALID_CAPABILITY);
             }
@@ -293,6 +302,7 @@ impl Message {
         let local = put(state, task, reply, &mut short_of);
         self.write_header((remote, self.destination.kind.number()), (local, reply_type));
         self.copy_out_body(state, task, &mut short_of);
+        self.wire.give_back();
         Refused { code: KernReturn(code.0 | short_of), returned: Some(self.wire) }
     }
 
@@ -326,6 +336,8 @@ impl Message {
     /// Where a message stood in its queue: in the header, or in a trailer of this size.
     fn write_seqno(&mut self, state: &State, seqno: u32, trailer: usize) {
         match self.wire.facts().family {
+            // The word is the sender's `msg_type`.
+            Family::Typed if self.wire.is_of_mach_25() => {}
             Family::Typed => self.wire.set_u32(self.wire.facts().seqno, seqno),
             Family::Untyped => {
                 let context = state.ports.get(&self.destination.port).map_or(0, |port| port.context);
@@ -422,6 +434,18 @@ impl Message {
 const MACH_MSG_IPC_SPACE: i32 = 0x2000;
 /// The same for an address.
 const MACH_MSG_VM_SPACE: i32 = 0x1000;
+
+impl State {
+    /// What is done with a right that a message of Mach 2.5 has in its header, or copies in its body. Whoever
+    /// receives from a port may give others rights to send to it, and there are none that can be used once.
+    fn sending_of_mach_25(&mut self, task: TaskId, number: u32, name: Name) -> Disposition {
+        match Disposition::from_number(number) {
+            Some(moved @ (Disposition::MoveSend | Disposition::MoveSendOnce)) => moved,
+            _ if self.receive_right(task, name).is_ok() => Disposition::MakeSend,
+            _ => Disposition::CopySend,
+        }
+    }
+}
 
 /// The disposition of a header port, if it is one that can be sent to.
 fn sending(number: u32) -> Option<Disposition> {

@@ -370,7 +370,7 @@ unsafe impl<A: TaskAbi> Kernel for Local<A> {
             let wire = unsafe { sent_message(&A::FACTS, buffer) }?;
             self.send(wire, &call).map_err(|refused| {
                 if let Some(returned) = refused.returned {
-                    write(buffer, &returned);
+                    write(buffer, returned);
                 }
                 refused.code
             })?;
@@ -534,8 +534,8 @@ unsafe fn sent_message(facts: &'static Facts, buffer: &[MaybeUninit<u64>]) -> Re
 }
 
 /// Writes as much of a message as there is room for.
-fn write(buffer: &mut [MaybeUninit<u64>], wire: &Wire) {
-    for (to, from) in buffer.iter_mut().zip(wire.words()) {
-        to.write(*from);
+fn write(buffer: &mut [MaybeUninit<u64>], wire: Wire) {
+    for (to, from) in buffer.iter_mut().zip(wire.into_words()) {
+        to.write(from);
     }
 }

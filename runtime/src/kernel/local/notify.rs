@@ -3,7 +3,7 @@
 use super::message::{Content, Item, Message};
 use super::state::{PortId, Right, Transit};
 use super::wire::{COMPLEX, Kind, Wire};
-use crate::abi::{Facts, Family, NDR, TypeWords};
+use crate::abi::{Facts, Family, NDR, RightNumbers, TypeWords};
 use crate::kernel::Name;
 
 /// What a notification tells.
@@ -24,6 +24,8 @@ pub(super) enum Notice {
 const INTEGER_32: u32 = 2;
 const PORT_NAME: u32 = 15;
 const PORT_RECEIVE: u32 = 16;
+/// What Mach 2.5 calls a receive right.
+const PORT_ALL: u32 = 5;
 
 impl Notice {
     fn id(self) -> u32 {
@@ -67,6 +69,10 @@ impl Message {
         let mut items = alloc::vec::Vec::new();
         if let Some((name, value)) = notice.argument() {
             let bits = if name == PORT_RECEIVE { facts.port as u32 * 8 } else { 32 };
+            let name = match (facts.rights, name) {
+                (RightNumbers::Mach25, PORT_RECEIVE) => PORT_ALL,
+                (_, name) => name,
+            };
             match facts.type_words {
                 TypeWords::Short4Long12 => wire.set_u32(facts.header, name | bits << 8 | 1 << 16 | 1 << 28),
                 TypeWords::Always8 => {

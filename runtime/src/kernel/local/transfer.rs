@@ -76,7 +76,7 @@ impl<A: TaskAbi> Local<A> {
                 state.settle();
                 drop(state);
                 let (wire, result) = received;
-                write(buffer, &wire);
+                write(buffer, wire);
                 return result;
             }
             let condition = state.readable(source);

@@ -5,7 +5,7 @@
 
 use zerocopy::IntoBytes;
 
-use crate::abi::{Facts, Family, TypeWords};
+use crate::abi::{Facts, Family, RightNumbers, TypeWords};
 
 /// `MACH_MSGH_BITS_COMPLEX`
 pub(super) const COMPLEX: u32 = 1 << 31;
@@ -86,10 +86,24 @@ impl Wire {
     }
 
     /// A copy of a message that was sent.
+    ///
+    /// The first word of a header of Mach 2.5 becomes that of Mach 3, which all else here reads. Its lower half
+    /// says what is done with the ports, if the sender knows of this; the byte at the top is 1 in a message
+    /// that is not complex.
     pub(super) fn copy(facts: &'static Facts, message: &[u8]) -> Self {
         let mut wire = Self::zeroed(facts, message.len());
         wire.bytes_mut().copy_from_slice(message);
+        if wire.is_of_mach_25() {
+            let first = wire.u32(0);
+            let complex = if first >> 24 == 0 { COMPLEX } else { 0 };
+            wire.set_u32(0, first & 0xffff | complex);
+        }
         wire
+    }
+
+    /// The numbers of its rights, and its header, are those of Mach 2.5.
+    pub(super) fn is_of_mach_25(&self) -> bool {
+        self.facts.rights == RightNumbers::Mach25
     }
 
     pub(super) fn facts(&self) -> &'static Facts {
@@ -108,14 +122,14 @@ impl Wire {
         self.words.as_mut_bytes()[start..start + trailer.len()].copy_from_slice(trailer);
     }
 
-    /// The message as a buffer that was received into.
-    pub(super) fn into_words(self) -> alloc::vec::Vec<u64> {
+    /// The message as a buffer that was received into: its trailer after it if it has one, and zeros up to
+    /// the next word.
+    pub(super) fn into_words(mut self) -> alloc::vec::Vec<u64> {
+        if self.is_of_mach_25() {
+            let simple = self.u32(0) & COMPLEX == 0;
+            self.set_u32(0, u32::from(simple) << 24);
+        }
         self.words
-    }
-
-    /// The message, its trailer if it has one, and zeros up to the next word.
-    pub(super) fn words(&self) -> &[u64] {
-        &self.words
     }
 
     fn bytes(&self) -> &[u8] {
@@ -248,6 +262,9 @@ impl Wire {
             return Err(BadType::TooSmall);
         }
         let word = self.u32(at);
+        if self.is_of_mach_25() {
+            return self.descriptor_of_mach_25(at, word, room);
+        }
         match self.facts.type_words {
             TypeWords::Always8 => Ok(Descriptor {
                 at,
@@ -287,11 +304,80 @@ impl Wire {
         }
     }
 
+    /// The same of Mach 2.5, whose kernels do not look at bits that are not used. A send right is moved if its
+    /// sender gives it up by the deallocate bit, or by the unused bit above it.
+    fn descriptor_of_mach_25(&self, at: usize, word: u32, room: usize) -> Result<Descriptor, BadType> {
+        let length = if word & 1 << 29 == 0 { 4 } else { 12 };
+        if room < length {
+            return Err(BadType::TooSmall);
+        }
+        let (name, bits, number) = match length {
+            4 => (word & 0xff, word >> 8 & 0xff, word >> 16 & 0xfff),
+            _ => (self.u32(at + 4) & 0xffff, self.u32(at + 4) >> 16, self.u32(at + 8)),
+        };
+        let deallocate = word & 1 << 30 != 0;
+        let name = match name {
+            // `MSG_TYPE_PORT_OWNERSHIP`, `MSG_TYPE_PORT_RECEIVE`, `MSG_TYPE_PORT_ALL`
+            3..=5 => 16,
+            // `MSG_TYPE_PORT`
+            6 if deallocate || word & 1 << 31 != 0 => 17,
+            6 => 19,
+            16..=21 => 0,
+            other => other,
+        };
+        let inline = word & 1 << 28 != 0;
+        Ok(Descriptor {
+            at,
+            name,
+            bits,
+            number,
+            inline,
+            deallocate: deallocate && !inline,
+            valid: true,
+            length,
+        })
+    }
+
+    /// Rewrites a type word of Mach 2.5 as its receiver sees it: with one of two numbers for a right, without
+    /// what is not used, and with the deallocate bit as its sender has written it.
+    fn normalise_mach_25(&mut self, descriptor: &Descriptor) {
+        let number = descriptor.disposition().map(|disposition| match disposition.gives() {
+            Kind::Receive => 5,
+            Kind::Send | Kind::SendOnce => 6,
+        });
+        let at = descriptor.at;
+        let (first, name_at) = match descriptor.length {
+            4 => (self.u32(at) & !(1 << 31), at),
+            _ => (self.u32(at) & 0x7000_0000, at + 4),
+        };
+        self.set_u32(at, first);
+        if let Some(number) = number {
+            let mask = if name_at == at { 0xff } else { 0xffff };
+            self.set_u32(name_at, self.u32(name_at) & !mask | number);
+        }
+    }
+
+    /// Marks all that a message of Mach 2.5 brings back to its sender as the sender's.
+    pub(super) fn give_back(&mut self) {
+        if !self.is_of_mach_25() || self.u32(0) & COMPLEX == 0 {
+            return;
+        }
+        let Ok(mut arguments) = self.arguments() else { return };
+        while let Ok(Some(descriptor)) = arguments.next(self) {
+            let is_right = descriptor.disposition().is_some();
+            let bits = if is_right { 1 << 31 } else { 0 } | if descriptor.inline { 0 } else { 1 << 30 };
+            self.set_u32(descriptor.at, self.u32(descriptor.at) | bits);
+        }
+    }
+
     /// Rewrites a type word as the receiver is to see it: deallocate is true out of line, false inline, and a
     /// port's name is that of the right it gives.
     pub(super) fn normalise(&mut self, descriptor: &Descriptor) {
         if self.facts.family == Family::Untyped {
             return self.normalise_untyped(descriptor);
+        }
+        if self.is_of_mach_25() {
+            return self.normalise_mach_25(descriptor);
         }
         let name = Disposition::from_number(descriptor.name).map_or(descriptor.name, |d| d.gives().number());
         let (deallocate, long) = match self.facts.type_words {

@@ -111,7 +111,7 @@ impl Rules for Typed {
         let rest = mem::take(&mut body.rest);
         if body.complex && !rest.is_empty() {
             // SAFETY: as `Body::new` was promised, and what has been taken out is no longer in it.
-            unsafe { release(body.kernel.clone(), rest) };
+            unsafe { release(body.kernel.clone(), rest, body.origin) };
         }
     }
 

@@ -32,7 +32,7 @@ impl<'b, K: Kernel<Abi: Abi<Format = Typed>>> Body<'b, K> {
         for Expected(ty) in words {
             let data = if ty.inline { ty.data_len() } else { K::Abi::FACTS.pointer as u64 };
             let (start, len) = (ty.word_len::<K::Abi>(), padded::<K::Abi>(data) as usize);
-            if !ty.starts::<K::Abi>(rest) {
+            if !ty.starts::<K::Abi>(rest) || !ty.belongs::<K::Abi>(rest, self.origin) {
                 return Err(Malformed::Type);
             }
             rest = rest.get(start + len..).ok_or(Malformed::Size)?;
@@ -128,7 +128,7 @@ impl<'b, K: Kernel<Abi: Abi<Format = Typed>>> Body<'b, K> {
             return Err(Malformed::Complex);
         }
         let ty = ty.behind_address();
-        if !ty.starts::<K::Abi>(self.rest) {
+        if !self.starts(ty) {
             return Err(self.other_type(ty));
         }
         let number = ty.find::<K::Abi>(self.rest)?.number;
@@ -304,6 +304,9 @@ impl<'b, K: Kernel<Abi: Abi<Format = Typed>>> Body<'b, K> {
         if disposition::is_right(kind) && !self.complex {
             return Err(Malformed::Complex);
         }
+        if !found.belongs::<K::Abi>(self.rest, self.origin) {
+            return Err(Malformed::Type);
+        }
         self.take(found, usize::try_from(found.data_len()).map_err(|_| Malformed::Size)?)
     }
 
@@ -317,10 +320,16 @@ impl<'b, K: Kernel<Abi: Abi<Format = Typed>>> Body<'b, K> {
     /// Takes an argument of `len` bytes whose type word is `ty` as it stands.
     #[inline]
     fn fixed(&mut self, ty: Type, len: usize) -> Result<&'b mut [u8], Malformed> {
-        if !ty.starts::<K::Abi>(self.rest) {
+        if !self.starts(ty) {
             return Err(self.other_type(ty));
         }
         self.take(ty, len)
+    }
+
+    /// True if the next argument has this type word, and what it describes is this task's.
+    #[inline(always)]
+    fn starts(&self, ty: Type) -> bool {
+        ty.starts::<K::Abi>(self.rest) && ty.belongs::<K::Abi>(self.rest, self.origin)
     }
 
     /// What is wrong where `ty` should be.
@@ -347,7 +356,8 @@ impl<'b, K: Kernel<Abi: Abi<Format = Typed>>> Body<'b, K> {
     /// sees it.
     #[inline]
     pub(super) fn polymorphic(&self) -> Result<u8, Malformed> {
-        let kind = Type::read::<K::Abi>(self.rest).ok_or(Malformed::Size)?.name;
+        let word = Type::read::<K::Abi>(self.rest).ok_or(Malformed::Size)?;
+        let kind = word.with_origin::<K::Abi>(self.origin).name;
         if disposition::is_right(kind) && kind > disposition::MOVE_SEND_ONCE {
             Err(Malformed::Type)
         } else {

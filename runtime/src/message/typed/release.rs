@@ -5,6 +5,7 @@ use crate::abi::Abi;
 use crate::kernel::Kernel;
 use crate::memory::OolMemory;
 use crate::message::bytes::{address, padded};
+use crate::message::shape::Origin;
 use crate::right::release_names;
 
 /// Releases every right and region that these arguments of a typed complex message hold.
@@ -13,13 +14,13 @@ use crate::right::release_names;
 ///
 /// # Safety
 ///
-/// The message has been built by this crate or delivered by `kernel`, with the complex bit, and nobody else
-/// owns what these arguments hold.
+/// The message has been built by this crate or delivered by `kernel`, as `origin` says, with the complex bit,
+/// and nobody else owns what these arguments hold.
 #[cold]
 #[inline(never)]
-pub(crate) unsafe fn release<K: Kernel>(kernel: K, mut arguments: &[u8]) {
+pub(crate) unsafe fn release<K: Kernel>(kernel: K, mut arguments: &[u8], origin: Origin) {
     // SAFETY: each argument is visited once.
-    while let Some(rest) = unsafe { first_argument(&kernel, arguments) } {
+    while let Some(rest) = unsafe { first_argument(&kernel, arguments, origin) } {
         arguments = rest;
     }
 }
@@ -29,8 +30,9 @@ pub(crate) unsafe fn release<K: Kernel>(kernel: K, mut arguments: &[u8]) {
 /// # Safety
 ///
 /// As [`release`].
-unsafe fn first_argument<'b, K: Kernel>(kernel: &K, arguments: &'b [u8]) -> Option<&'b [u8]> {
+unsafe fn first_argument<'b, K: Kernel>(kernel: &K, arguments: &'b [u8], origin: Origin) -> Option<&'b [u8]> {
     let (ty, data, rest) = split_argument::<K::Abi>(arguments)?;
+    let ty = ty.with_origin::<K::Abi>(origin);
     if ty.inline {
         // SAFETY: the caller's promise.
         unsafe { release_names(kernel, ty.name, data, K::Abi::FACTS.port) };

@@ -1,8 +1,11 @@
 //! Type words: what stands before each argument of a typed message.
 
-use crate::abi::{Abi, TypeWords};
+use mig_abi::{Disposition, MessageType};
+
+use crate::abi::{Abi, RightNumbers, TypeWords};
 use crate::message::bytes::{wide_at, word_at};
 use crate::message::malformed::Malformed;
+use crate::message::shape::Origin;
 use crate::right::disposition;
 
 /// What a type word says of plain data (`mach_msg_type_t`, `mach_msg_type_long_t`), independent of how an ABI
@@ -142,10 +145,11 @@ impl Type {
         let flags = self.inline as u32 | (self.long as u32) << 1 | (self.deallocate as u32) << 2;
         match (A::FACTS.type_words, self.long) {
             (TypeWords::Always8, _) => self.name as u32 | (self.bits as u32) << 8 | flags << 29,
-            (TypeWords::Short4Long12, true) => flags << 28,
+            (TypeWords::Short4Long12, true) => flags << 28 | self.moved::<A>(),
             (TypeWords::Short4Long12, false) => {
                 let number = (self.number & 0xfff) << 16;
-                self.name as u32 | (self.bits as u32 & 0xff) << 8 | number | flags << 28
+                let name = self.wire_name::<A>() | (self.bits as u32 & 0xff) << 8;
+                name | number | flags << 28 | self.moved::<A>()
             }
         }
     }
@@ -158,15 +162,86 @@ impl Type {
 
     /// Name and size as the long form of a 32-bit ABI has them.
     #[inline]
-    pub(crate) const fn long_kind(self) -> u32 {
-        self.name as u32 | (self.bits as u32) << 16
+    pub(crate) const fn long_kind<A: Abi>(self) -> u32 {
+        self.wire_name::<A>() | (self.bits as u32) << 16
+    }
+
+    /// The name in this ABI's numbers. Here rights have those of Mach 3 whatever the ABI is.
+    #[inline]
+    const fn wire_name<A: Abi>(self) -> u32 {
+        match (A::FACTS.rights, Disposition::from_number(self.name as u32)) {
+            (RightNumbers::Mach25, Some(right)) => A::FACTS.right_number(right),
+            _ => self.name as u32,
+        }
+    }
+
+    /// The bit that says to the implementation of a kernel of Mach 2.5 that send rights are moved.
+    #[inline]
+    const fn moved<A: Abi>(self) -> u32 {
+        match A::FACTS.rights {
+            RightNumbers::Mach25 if is_moved_send(self.name) => MOVED << 28,
+            _ => 0,
+        }
+    }
+
+    /// The name of what a word with this number and these flags describes. Of rights that could have been
+    /// moved or copied, those that were not are copied.
+    fn name_on_wire<A: Abi>(number: u32, flags: u32) -> u32 {
+        const OWNERSHIP: u32 = MessageType::PORT_OWNERSHIP.0 as u32;
+        const RECEIVE: u32 = MessageType::PORT_RECEIVE.0 as u32;
+        const ALL: u32 = MessageType::PORT_ALL.0 as u32;
+        const SEND: u32 = MessageType::PORT.0 as u32;
+        match (A::FACTS.rights, number) {
+            (RightNumbers::Mach3, number) => number,
+            (RightNumbers::Mach25, OWNERSHIP | RECEIVE | ALL) => disposition::MOVE_RECEIVE.into(),
+            (RightNumbers::Mach25, SEND) if flags & (MOVED | DEALLOCATE) != 0 => {
+                disposition::MOVE_SEND.into()
+            }
+            (RightNumbers::Mach25, SEND) => disposition::COPY_SEND.into(),
+            // The numbers of Mach 3 mean nothing here.
+            (RightNumbers::Mach25, number) if Disposition::is_right(number) => 255,
+            (RightNumbers::Mach25, number) => number,
+        }
+    }
+
+    /// This word in a message from there: what has been delivered is the receiver's, whatever bits of the
+    /// sender's are left in the word.
+    #[inline]
+    pub(crate) fn with_origin<A: Abi>(self, origin: Origin) -> Self {
+        match (A::FACTS.rights, origin) {
+            (RightNumbers::Mach25, Origin::Delivered) => {
+                let is_copy = self.name == disposition::COPY_SEND;
+                let name = if is_copy { disposition::MOVE_SEND } else { self.name };
+                Self { name, deallocate: !self.inline, ..self }
+            }
+            _ => self,
+        }
+    }
+
+    /// True if what these bytes describe under a word like this one belongs to whoever reads them. In all
+    /// ABIs but one the names and the deallocate bit, which are compared, say so.
+    #[inline]
+    pub(crate) fn belongs<A: Abi>(self, bytes: &[u8], origin: Origin) -> bool {
+        match (A::FACTS.rights, origin) {
+            (RightNumbers::Mach25, Origin::Unsent) => {
+                let is_right = disposition::is_right(self.name);
+                let flags = word_at(bytes, 0).map_or(0, |first| first >> 28);
+                let gives = (flags & DEALLOCATE != 0, flags & MOVED != 0);
+                match (self.inline, is_right) {
+                    (true, false) => true,
+                    (true, true) => self.name == disposition::MOVE_RECEIVE || gives.0 || gives.1,
+                    (false, _) => gives.0,
+                }
+            }
+            _ => true,
+        }
     }
 
     /// The bytes of the type word; only the first [`word_len`](Self::word_len) count.
     pub const fn word<A: Abi>(self) -> [u8; 12] {
         let (second, third) = match A::FACTS.type_words {
             TypeWords::Always8 => (self.number, 0),
-            TypeWords::Short4Long12 => (self.long_kind(), self.number),
+            TypeWords::Short4Long12 => (self.long_kind::<A>(), self.number),
         };
         let ([a, b, c, d], [e, f, g, h], [i, j, k, l]) =
             (self.first::<A>().to_le_bytes(), second.to_le_bytes(), third.to_le_bytes());
@@ -189,7 +264,8 @@ impl Type {
                 (kind & 0xffff, kind >> 16, word_at(bytes, 8)?)
             }
         };
-        Some(Self { name: name.min(255) as u8, bits: bits as u16, number, inline, long, deallocate })
+        let name = Self::name_on_wire::<A>(name, flags).min(255) as u8;
+        Some(Self { name, bits: bits as u16, number, inline, long, deallocate })
     }
 
     /// True if `bytes` start with this type word as a kernel delivers it: inline as it stands; out of line
@@ -197,7 +273,11 @@ impl Type {
     #[inline(always)]
     pub(crate) fn starts<A: Abi>(self, bytes: &[u8]) -> bool {
         let delivered = Self { deallocate: !self.inline, ..self };
-        let varies = if self.sent_as_written::<A>() { DEALLOCATE << flags_shift::<A>() } else { 0 };
+        let varies = match A::FACTS.rights {
+            _ if !self.sent_as_written::<A>() => 0,
+            RightNumbers::Mach3 => DEALLOCATE << flags_shift::<A>(),
+            RightNumbers::Mach25 => (DEALLOCATE | MOVED) << flags_shift::<A>(),
+        };
         match (A::FACTS.type_words, self.long) {
             (TypeWords::Always8, _) => {
                 let counted = if self.inline { 0 } else { !0 << 32 };
@@ -211,16 +291,17 @@ impl Type {
             }
             (TypeWords::Short4Long12, true) => {
                 word_at(bytes, 0).is_some_and(|word| (word ^ delivered.first::<A>()) & !varies == 0)
-                    && word_at(bytes, 4) == Some(self.long_kind())
+                    && word_at(bytes, 4) == Some(self.long_kind::<A>())
                     && word_at(bytes, 8).is_some_and(|number| number == self.number || !self.inline)
             }
         }
     }
 
-    /// True if the receiver sees the deallocate bit as the sender has written it: a kernel, of rights and of
-    /// what is out of line.
+    /// True if the receiver sees the deallocate bit as the sender has written it: a kernel, and any task of
+    /// Mach 2.5, of rights and of what is out of line.
     const fn sent_as_written<A: Abi>(self) -> bool {
-        A::FACTS.in_kernel && (!self.inline || disposition::is_right(self.name))
+        let is_kept = A::FACTS.in_kernel || matches!(A::FACTS.rights, RightNumbers::Mach25);
+        is_kept && (!self.inline || disposition::is_right(self.name))
     }
 
     /// Reads the type word at the start of `bytes`, which must be this one but for what varies.
@@ -252,7 +333,7 @@ impl Type {
             (TypeWords::Always8, _) => word_at(bytes, 4).ok_or(Malformed::Size)?,
             (TypeWords::Short4Long12, false) => first >> 16 & 0xfff,
             (TypeWords::Short4Long12, true) => {
-                matches &= word_at(bytes, 4) == Some(self.long_kind());
+                matches &= word_at(bytes, 4) == Some(self.long_kind::<A>());
                 word_at(bytes, 8).ok_or(Malformed::Size)?
             }
         };
@@ -304,6 +385,13 @@ impl Found {
 const INLINE: u32 = 1;
 const LONG: u32 = 2;
 const DEALLOCATE: u32 = 4;
+/// Of rights in Mach 2.5: see [`Mach25`](crate::abi::Mach25).
+const MOVED: u32 = 8;
+
+/// Whether this is the name of rights to send that are moved.
+const fn is_moved_send(name: u8) -> bool {
+    name == disposition::MOVE_SEND || name == disposition::MOVE_SEND_ONCE
+}
 
 /// Where the flags of a type word start: inline, long form, deallocate, from the lowest.
 const fn flags_shift<A: Abi>() -> u32 {

@@ -317,7 +317,7 @@ impl<K: Kernel<Abi: Abi<Format = Typed>>> Builder<'_, K> {
             (TypeWords::Always8, _) => self.space.push_argument::<K::Abi, 2>(&[first, ty.number], data),
             (TypeWords::Short4Long12, false) => self.space.push_argument::<K::Abi, 1>(&[first], data),
             (TypeWords::Short4Long12, true) => {
-                self.space.push_argument::<K::Abi, 3>(&[first, ty.long_kind(), ty.number], data);
+                self.space.push_argument::<K::Abi, 3>(&[first, ty.long_kind::<K::Abi>(), ty.number], data);
             }
         }
     }
