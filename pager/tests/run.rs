@@ -6,9 +6,11 @@ mod nbd_server;
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -197,6 +199,115 @@ fn sqlite_in_memory_is_whole() {
         pragma integrity_check;
     ";
     prints_the_same("sqlite3", &[":memory:"], rows);
+}
+
+/// A server of redis that is spoken to by its socket, and ends with this.
+struct Redis {
+    server: Child,
+    socket: BufReader<UnixStream>,
+}
+
+impl Redis {
+    /// Starts a server by this command, that keeps its dump in this folder.
+    fn start(mut command: Command, folder: &Path, name: &str) -> Self {
+        let path = folder.join(name);
+        command.args(["--port", "0", "--save", "", "--enable-debug-command", "yes", "--dir"]).arg(folder);
+        command.arg("--unixsocket").arg(&path).stdin(Stdio::null()).stdout(Stdio::null());
+        let mut server = command.spawn().unwrap();
+        loop {
+            if let Ok(socket) = UnixStream::connect(&path) {
+                return Self { server, socket: BufReader::new(socket) };
+            }
+            assert_eq!(server.try_wait().unwrap(), None, "the server has ended");
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    }
+
+    /// Sends commands, and returns the first line of the answer to each, or of what it contains.
+    fn ask(&mut self, commands: &[String]) -> Vec<String> {
+        let text: String = commands.iter().map(|command| format!("{command}\r\n")).collect();
+        let mut to = self.socket.get_ref().try_clone().unwrap();
+        std::thread::scope(|scope| {
+            // As it may not read more before its answers have been read.
+            scope.spawn(move || to.write_all(text.as_bytes()).unwrap());
+            commands.iter().map(|_| self.answer()).collect()
+        })
+    }
+
+    fn answer(&mut self) -> String {
+        let line = self.line();
+        let Some(length) = line.strip_prefix('$') else { return line };
+        let mut text = vec![0; length.parse::<usize>().unwrap() + 2];
+        self.socket.read_exact(&mut text).unwrap();
+        String::from_utf8(text).unwrap().trim_end().to_owned()
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.socket.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    fn digest(&mut self) -> String {
+        self.ask(&["DEBUG DIGEST".to_owned()]).remove(0)
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.socket.get_ref().write_all(b"SHUTDOWN NOSAVE\r\n");
+        let _ = self.server.wait();
+    }
+}
+
+/// What redis saves in a child is what it had at the fork, although it changes it meanwhile.
+#[test]
+fn redis_at_four_times_what_may_be_resident_saves_what_it_had_at_the_fork() {
+    const KEYS: u64 = 6000;
+    let value = |number: u64, turn: u64| {
+        let words = (0..16).map(|at| (number * 31 + turn + at).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        words.map(|word| format!("{word:016x}")).collect::<String>()
+    };
+    let set = |number, turn| format!("SET key:{number} {}", value(number, turn));
+    let folder = tempfile::tempdir_in("/tmp").unwrap();
+    if !is_permitted() {
+        return;
+    }
+    let mut paged = mach_pager();
+    let report = folder.path().join("report");
+    paged.args(["run", "--resident", "768K", "--report", report.to_str().unwrap(), "--", "redis-server"]);
+    paged.stderr(Stdio::null());
+    if Command::new("redis-server").arg("--version").output().is_err() && std::env::var_os("CI").is_none() {
+        return eprintln!("skipped: there is no redis-server");
+    }
+    let mut redis = Redis::start(paged, folder.path(), "paged");
+    let done = redis.ask(&(0..KEYS).map(|number| set(number, 0)).collect::<Vec<_>>());
+    assert!(done.iter().all(|answer| answer == "+OK"), "{done:?}");
+    let before = redis.digest();
+    let started = redis.ask(&["BGSAVE".to_owned()]);
+    assert_eq!(started, ["+Background saving started"]);
+    // Every third one changes, and the others are read back.
+    let changed = |number: u64| number % 3 == 0;
+    let commands =
+        (0..KEYS).map(|number| if changed(number) { set(number, 1) } else { format!("GET key:{number}") });
+    let answers = redis.ask(&commands.collect::<Vec<_>>());
+    for (number, answer) in (0..).zip(&answers) {
+        let expected = if changed(number) { "+OK".to_owned() } else { value(number, 0) };
+        assert_eq!(*answer, expected, "key {number}");
+    }
+    while redis.ask(&["INFO persistence".to_owned()])[0].contains("rdb_bgsave_in_progress:1") {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let info = redis.ask(&["INFO persistence".to_owned()]).remove(0);
+    assert!(info.contains("rdb_last_bgsave_status:ok"), "{info}");
+    assert_ne!(redis.digest(), before);
+    drop(redis);
+    let json = fs::read_to_string(&report).unwrap();
+    let (_, peak) = json.split_once("\"peak_resident\": ").unwrap();
+    let peak: u64 = peak.split(',').next().unwrap().parse().unwrap();
+    assert!(peak < 800 << 10, "{json}");
+    let mut plain = Redis::start(Command::new("redis-server"), folder.path(), "plain");
+    assert_eq!(plain.digest(), before);
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Whether this process is the child of one whose memory is paged. The memory of such a child is not: neither
-//! the kernel's half nor the pager has threads in it.
+//! Whether this process is the child of the one that the command has started: what it does is in nobody's
+//! figures.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;

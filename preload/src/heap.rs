@@ -255,6 +255,19 @@ pub(crate) fn discard(range: Range<usize>) {
     }
 }
 
+/// Does something with each piece of memory.
+///
+/// # Safety
+///
+/// This thread has called [`lock`], or its copy in the parent has, and no other thread uses this module.
+pub(crate) unsafe fn each_piece(what: &mut dyn FnMut(&mut Piece)) {
+    // SAFETY: the caller's promise.
+    unsafe { &mut *SEGMENT_PIECES.data_ptr() }.values_mut().for_each(&mut *what);
+    // SAFETY: the caller's promise.
+    let large = unsafe { &mut *LARGE_PIECES.data_ptr() };
+    large.values_mut().for_each(|large| what(&mut large.piece));
+}
+
 /// Keeps every other thread out, for a fork.
 pub(crate) fn lock() {
     std::mem::forget(LARGE_PIECES.lock());

@@ -14,7 +14,7 @@ use crate::lock::Mutex;
 use crate::paging::{self, Unpaged};
 use crate::ranges::Ranges;
 use crate::window::{self, PAGE, Part, Piece};
-use crate::{child, heap, system, thread};
+use crate::{heap, system, thread};
 
 /// The least that is paged.
 const LEAST: usize = 64 << 10;
@@ -158,13 +158,24 @@ fn replace(range: &Range<usize>, protection: c_int, flags: c_int) -> Option<*mut
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn mprotect(address: *mut c_void, len: size_t, protection: c_int) -> c_int {
-    let inside = pages(address, len).filter(|_| is_paged() && !child::is_child());
+    let inside = pages(address, len).filter(|_| is_paged());
     let inside = inside.map(|range| window::overlap(&range)).filter(|inside| !inside.is_empty());
     if inside.is_some_and(|inside| !protect(&inside, protection)) {
         return -1;
     }
     // SAFETY: the caller's promise.
     unsafe { system::mprotect(address, len, protection) }
+}
+
+/// Does something with each piece of memory.
+///
+/// # Safety
+///
+/// This thread has called [`lock`], or its copy in the parent has, and no other thread uses this module.
+pub(crate) unsafe fn each_piece(what: &mut dyn FnMut(&mut Piece)) {
+    // SAFETY: the caller's promise.
+    let mappings = unsafe { &mut *MAPPINGS.data_ptr() };
+    mappings.values_mut().for_each(|mapping| what(&mut mapping.piece));
 }
 
 /// Keeps every other thread out, for a fork.

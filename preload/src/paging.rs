@@ -1,20 +1,24 @@
 //! The kernel's half and the pager of this process.
 
 use std::error::Error;
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::time::Duration;
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicPtr, AtomicU64};
+use std::time::{Duration, Instant};
 
-use mach_pager::store::{Disk, Space, Store, Volumes, file, nbd};
+use mach_pager::store::file::{self, FileDisk};
+use mach_pager::store::{Disk, Space, Store, Stored, SwapStore, Volumes, nbd};
 use mach_pager::{Config, Service, Statistics, Supplies};
-use mach_vm::{KeptAll, Limits, Vm};
-use mig_runtime::kernel::local::Host;
+use mach_vm::{Kept, Limits, Vm};
+use mig_runtime::SendRight;
+use mig_runtime::kernel::local::{Host, Local};
 use mig_runtime::platform::Std;
 
-use crate::child;
 use crate::settings::Settings;
+use crate::snapshot::{self, Snapshot};
 use crate::window::{PAGE, Part, Piece};
 use crate::work;
 
@@ -38,13 +42,63 @@ pub(crate) const UNPAGED: [&str; 5] = ["small", "files_and_shared", "protected",
 
 struct Paging {
     vm: Vm,
-    resident: usize,
-    pager: Box<dyn Fn() -> (Statistics, Space) + Send + Sync>,
+    settings: Settings,
+    pager: Box<dyn Pager>,
+    /// What was inherited, in the child of a fork.
+    inherited: Option<Arc<Snapshot>>,
 }
 
-static PAGING: OnceLock<Paging> = OnceLock::new();
+/// The pager, whatever its store is.
+trait Pager: Send + Sync {
+    fn figures(&self) -> (Statistics, Space);
 
-static IS_ON: AtomicBool = AtomicBool::new(false);
+    /// True if no page is on its way to the store.
+    fn is_at_rest(&self) -> bool;
+
+    /// Copies each page that is stored of an object, by its number. False if one cannot be read.
+    fn copy(&self, object: SendRight<Local>, copy: &mut dyn FnMut(u64, &[u8]) -> bool) -> bool;
+}
+
+struct PagerOf<S: Store> {
+    service: Service<Local, Std, S>,
+    task: Local,
+    /// How many buffers are free while nothing is on its way.
+    buffers: usize,
+}
+
+impl<S: Store> Pager for PagerOf<S> {
+    fn figures(&self) -> (Statistics, Space) {
+        (self.service.pager().statistics(), self.service.pager().space())
+    }
+
+    fn is_at_rest(&self) -> bool {
+        self.service.pager().free_buffers() == self.buffers
+    }
+
+    fn copy(&self, object: SendRight<Local>, copy: &mut dyn FnMut(u64, &[u8]) -> bool) -> bool {
+        let Ok(object) = Local::transfer(object, &self.task) else { return false };
+        let (pager, mut page, mut all) = (self.service.pager(), [0; PAGE], true);
+        pager.look_at_stored(object.name(), &mut |number, place| {
+            let is_read = match place {
+                Stored::Same(word) => {
+                    page.chunks_exact_mut(word.len()).for_each(|to| to.copy_from_slice(word));
+                    true
+                }
+                Stored::In(place) => pager.store().read(place, &mut page).is_ok(),
+            };
+            all &= is_read && copy(number, &page);
+        });
+        all
+    }
+}
+
+/// Null until paging has begun. The child of a fork has another one than its parent, whose stays as it is.
+static PAGING: AtomicPtr<Paging> = AtomicPtr::new(ptr::null_mut());
+
+fn paging() -> Option<&'static Paging> {
+    // SAFETY: it is null, or was leaked by `serve`.
+    unsafe { PAGING.load(Acquire).as_ref() }
+}
 
 /// Bytes that are not paged, by the reason.
 static NOT_PAGED: [AtomicU64; UNPAGED.len()] = [const { AtomicU64::new(0) }; UNPAGED.len()];
@@ -58,21 +112,18 @@ type Swap = Volumes<Box<dyn Disk>, Std>;
 
 /// True if the program's memory is paged.
 pub(crate) fn is_on() -> bool {
-    IS_ON.load(Relaxed)
+    paging().is_some()
 }
 
 /// How many bytes may be resident.
 pub(crate) fn resident() -> usize {
-    PAGING.get().map_or(0, |paging| paging.resident)
+    paging().map_or(0, |paging| paging.settings.resident)
 }
 
 /// New memory. It is noted if there is none.
 pub(crate) fn allocate(part: Part, len: usize) -> Option<Piece> {
-    let paging = PAGING.get()?;
-    let piece = match child::is_child() {
-        true => Piece::not_paged(part, len),
-        false => work::done(|| Piece::new(&paging.vm, part, len)).flatten(),
-    };
+    let paging = paging()?;
+    let piece = work::done(|| Piece::new(&paging.vm, part, len)).flatten();
     if piece.is_none() {
         note(Unpaged::NoRoom, len);
     }
@@ -84,22 +135,71 @@ pub(crate) fn note(why: Unpaged, bytes: usize) {
     NOT_PAGED[why as usize].fetch_add(bytes as u64, Relaxed);
 }
 
-/// Brings all memory in, for a child, and keeps it until the result is dropped; `None` if the machine does
-/// not have as much.
-pub(crate) fn keep_all() -> Option<KeptAll> {
-    let Paging { vm, pager, .. } = PAGING.get()?;
-    let (_, space) = pager();
-    // What is compressed is larger than it looks, so that this is no promise.
-    let wanted = (space.used() + space.same_filled).saturating_mul(PAGE as u64);
-    let fits = available().is_none_or(|available| wanted < available);
-    fits.then(|| vm.keep_all())
+/// What a fork needs.
+pub(crate) struct Fork {
+    /// No page leaves before the child has been made.
+    _kept: Kept,
+    snapshot: Arc<Snapshot>,
 }
 
-/// The bytes that the machine has for programs that begin.
-fn available() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
+/// Prepares a fork: from now on no page leaves, and what is not there is copied for the child. `None` if that
+/// cannot be done.
+pub(crate) fn prepare_fork() -> Option<Fork> {
+    let Paging { vm, settings, pager, inherited } = paging()?;
+    let kept = vm.keep();
+    let end = Instant::now() + PATIENCE;
+    while !pager.is_at_rest() {
+        if Instant::now() > end {
+            return None;
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    let mut snapshot = snapshot::Writer::new(&settings.folder);
+    for object in kept.objects().ok()? {
+        if let Some(right) = object.object {
+            let start = object.start;
+            let all =
+                pager.copy(right, &mut |page, data| snapshot.add(start + page as usize * PAGE, data).is_ok());
+            if !all {
+                return None;
+            }
+        }
+        for address in object.inherited {
+            snapshot.add_inherited(address, inherited.as_ref()?).ok()?;
+        }
+    }
+    // What the pager has given back meanwhile, and does not have.
+    kept.settle();
+    Some(Fork { _kept: kept, snapshot: Arc::new(snapshot.finish()) })
+}
+
+/// Begins to page the memory of a child. The pieces of memory are to be [inherited](Piece::inherit).
+pub(crate) fn start_in_child(
+    fork: &Fork,
+    each: impl FnOnce(&mut dyn FnMut(&mut Piece)),
+) -> Result<(), Box<dyn Error>> {
+    let settings = paging().ok_or("there is no parent")?.settings.clone();
+    let volumes = Volumes::new(PAGE);
+    let file = tempfile::tempfile_in(&settings.folder)?;
+    file.set_len(settings.swap_size)?;
+    let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+    let disk = FileDisk::open(&path)?.direct();
+    let store = SwapStore::raw(disk, PAGE).map_err(|error| error.to_string())?;
+    volumes.add("swap of a child", store.boxed(), 0, 0)?;
+    serve_on(&settings, volumes, Some(fork.snapshot.clone()))?;
+    let vm = &paging().ok_or("paging has not begun")?.vm;
+    let mut result = Ok(());
+    each(&mut |piece| {
+        // SAFETY: it is the memory of this process, and nobody uses it at present.
+        let inherited = unsafe { piece.inherit(vm, fork.snapshot.clone()) };
+        result = std::mem::replace(&mut result, Ok(())).and(inherited);
+    });
+    Ok(result?)
+}
+
+/// No memory of this process is paged from now on, nor is what was.
+pub(crate) fn end() {
+    PAGING.store(ptr::null_mut(), Release);
 }
 
 /// What has been done so far.
@@ -112,24 +212,32 @@ pub(crate) struct Figures {
 }
 
 pub(crate) fn figures() -> Option<Figures> {
-    let Paging { vm, pager, .. } = PAGING.get()?;
-    let (pager, space) = pager();
+    let Paging { vm, pager, .. } = paging()?;
+    let (pager, space) = pager.figures();
     let not_paged = NOT_PAGED.each_ref().map(|bytes| bytes.load(Relaxed));
     Some(Figures { vm: vm.statistics(), latencies: vm.latencies(), pager, space, not_paged })
 }
 
 /// Begins to page the memory that the program gets from now on.
 pub(crate) fn start(settings: &Settings) -> Result<(), Box<dyn Error>> {
-    let store = swap(settings)?;
+    serve_on(settings, swap(settings)?, None)
+}
+
+/// Serves pages that are kept on these volumes.
+fn serve_on(
+    settings: &Settings,
+    store: Swap,
+    inherited: Option<Arc<Snapshot>>,
+) -> Result<(), Box<dyn Error>> {
     #[cfg(feature = "compression")]
     if let Some(compression) = settings.compression {
-        return serve(settings, compressed(store, compression)?);
+        return serve(settings, compressed(store, compression)?, inherited);
     }
     #[cfg(not(feature = "compression"))]
     if settings.compression.is_some() {
         return Err("this library was built without the feature `compression`".into());
     }
-    serve(settings, store)
+    serve(settings, store, inherited)
 }
 
 #[cfg(feature = "compression")]
@@ -150,7 +258,11 @@ fn compressed(
     Ok(Compressed::<_, Std>::with_codec(store, codec))
 }
 
-fn serve(settings: &Settings, store: impl Store) -> Result<(), Box<dyn Error>> {
+fn serve(
+    settings: &Settings,
+    store: impl Store,
+    inherited: Option<Arc<Snapshot>>,
+) -> Result<(), Box<dyn Error>> {
     let host = Host::new();
     let limits = Limits { resident: settings.resident, patience: PATIENCE, ..Limits::default() };
     let vm = Vm::new(&host, limits)?;
@@ -164,13 +276,13 @@ fn serve(settings: &Settings, store: impl Store) -> Result<(), Box<dyn Error>> {
         inline: true,
         ..Config::default()
     };
-    let service = Service::<_, Std, _>::start(&host.new_task("pager"), store, config)?;
+    let task = host.new_task("pager");
+    let service = Service::<_, Std, _>::start(&task, store, config)?;
     vm.set_default_manager(service.right()?)?;
-    let pager = Box::new(move || (service.pager().statistics(), service.pager().space()));
-    if PAGING.set(Paging { vm, resident: settings.resident, pager }).is_err() {
-        return Err("paging has begun already".into());
-    }
-    IS_ON.store(true, Relaxed);
+    let buffers = service.pager().free_buffers();
+    let pager = Box::new(PagerOf { service, task, buffers });
+    let paging = Box::new(Paging { vm, settings: settings.clone(), pager, inherited });
+    PAGING.store(Box::into_raw(paging), Release);
     Ok(())
 }
 
@@ -178,7 +290,7 @@ fn serve(settings: &Settings, store: impl Store) -> Result<(), Box<dyn Error>> {
 fn swap(settings: &Settings) -> Result<Swap, Box<dyn Error>> {
     let volumes = Volumes::new(PAGE);
     if settings.swap.is_empty() {
-        add_temporary(&volumes, settings.swap_size)?;
+        add_temporary(&volumes, &settings.folder, settings.swap_size)?;
     }
     for (number, path) in settings.swap.iter().enumerate() {
         add(&volumes, path, number)?;
@@ -201,10 +313,9 @@ fn add(volumes: &Swap, path: &Path, number: usize) -> Result<(), Box<dyn Error>>
 }
 
 /// A file that nobody else sees, and that goes with the process.
-fn add_temporary(volumes: &Swap, size: u64) -> Result<(), Box<dyn Error>> {
-    let folder = std::env::var_os("TMPDIR").map_or_else(|| "/var/tmp".into(), PathBuf::from);
+fn add_temporary(volumes: &Swap, folder: &Path, size: u64) -> Result<(), Box<dyn Error>> {
     let told = |error| format!("no folder for a swap file can be made in {}: {error}", folder.display());
-    let folder = tempfile::tempdir_in(&folder).map_err(told)?;
+    let folder = tempfile::tempdir_in(folder).map_err(told)?;
     let path = folder.path().join("swap");
     file::format(&path, Some(size), false)?;
     add(volumes, &path, 0)

@@ -13,12 +13,16 @@ pub(crate) enum Compression {
     Zstd,
 }
 
+#[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) resident: usize,
     /// Swap files, devices and exports; without any a temporary file.
     pub(crate) swap: Vec<PathBuf>,
     /// The bytes of a temporary file.
     pub(crate) swap_size: u64,
+    /// Where temporary files are made. The environment may be in memory that is paged later, and is not read
+    /// then.
+    pub(crate) folder: PathBuf,
     pub(crate) compression: Option<Compression>,
     /// Where the command reads what was done.
     pub(crate) report: Option<PathBuf>,
@@ -43,6 +47,7 @@ impl Settings {
                 .map(PathBuf::from)
                 .collect(),
             swap_size: number("MACH_PRELOAD_SWAP_SIZE")?,
+            folder: variable("TMPDIR").map_or_else(|| "/var/tmp".into(), PathBuf::from),
             compression,
             report: variable("MACH_PRELOAD_REPORT").map(PathBuf::from),
         })

@@ -1,10 +1,9 @@
 //! What happens before `main`.
 
 use std::io::Write as _;
-use std::mem::MaybeUninit;
 
 use crate::settings::Settings;
-use crate::thread::{self, AtWork};
+use crate::thread::{self, AtWork, Quiet};
 use crate::{exit, fork, paging, report, system, window, work};
 
 #[used]
@@ -43,28 +42,4 @@ fn begin(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
     // SAFETY: a function without arguments, which stays loaded.
     unsafe { libc::atexit(exit::at_exit) };
     Ok(())
-}
-
-/// While this lives, threads that are made take no signals: those are the program's. What a thread of ours
-/// does wrong ends the process all the same, whatever handlers the program has.
-struct Quiet(libc::sigset_t);
-
-impl Quiet {
-    fn begin() -> Self {
-        let mut all = MaybeUninit::uninit();
-        // SAFETY: it is filled in.
-        unsafe { libc::sigfillset(all.as_mut_ptr()) };
-        let mut before = MaybeUninit::<libc::sigset_t>::zeroed();
-        // SAFETY: the first set has been filled in, and the other one is.
-        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) };
-        // SAFETY: zeros are a set of signals, too.
-        Self(unsafe { before.assume_init() })
-    }
-}
-
-impl Drop for Quiet {
-    fn drop(&mut self) {
-        // SAFETY: the set is one that there was.
-        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.0, std::ptr::null_mut()) };
-    }
 }

@@ -5,6 +5,7 @@
 //! memory, unlike a thread-local variable of a library, whose first use may call `malloc`.
 
 use std::ffi::{c_int, c_void};
+use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Release};
@@ -65,6 +66,71 @@ impl Drop for AtWork {
     }
 }
 
+/// While this lives, threads that are made take no signals: those are the program's. What a thread of ours
+/// does wrong ends the process all the same, whatever handlers the program has.
+pub(crate) struct Quiet(libc::sigset_t);
+
+impl Quiet {
+    pub(crate) fn begin() -> Self {
+        let mut all = MaybeUninit::uninit();
+        // SAFETY: it is filled in.
+        unsafe { libc::sigfillset(all.as_mut_ptr()) };
+        let mut before = MaybeUninit::<libc::sigset_t>::zeroed();
+        // SAFETY: the first set has been filled in, and the other one is.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) };
+        // SAFETY: zeros are a set of signals, too.
+        Self(unsafe { before.assume_init() })
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        // SAFETY: the set is one that there was.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.0, std::ptr::null_mut()) };
+    }
+}
+
+/// What a thread of ours is made with.
+struct Attributes(libc::pthread_attr_t);
+
+/// Bytes that nobody may touch below a stack.
+const GUARD: usize = 4096;
+
+/// Bytes of a stack, unless it is said.
+const STACK: usize = 2 << 20;
+
+impl Attributes {
+    /// With a stack that is never given back. The child of a fork does not have the thread, and the C library
+    /// would use its stack for another one there; but the thread is in lists still, as of those that wait
+    /// for a lock, and these lists are on such stacks.
+    fn with_stack(wanted: *const libc::pthread_attr_t) -> Option<Self> {
+        let mut size = STACK;
+        if !wanted.is_null() {
+            // SAFETY: the attributes that a thread is to be made with.
+            unsafe { libc::pthread_attr_getstacksize(wanted, &mut size) };
+        }
+        let (access, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        let flags = flags | libc::MAP_NORESERVE | libc::MAP_STACK;
+        let size = size.next_multiple_of(GUARD);
+        // SAFETY: new memory at an address of the system's choice.
+        let stack = unsafe { system::mmap(ptr::null_mut(), GUARD + size, access, flags, -1, 0) };
+        if stack == libc::MAP_FAILED {
+            return None;
+        }
+        // SAFETY: it has just been mapped, and nobody uses it.
+        unsafe { system::mprotect(stack, GUARD, libc::PROT_NONE) };
+        let mut attributes = MaybeUninit::uninit();
+        // SAFETY: they are filled in.
+        let made = unsafe { libc::pthread_attr_init(attributes.as_mut_ptr()) };
+        // SAFETY: they have been filled in, and the stack is nobody else's.
+        let set = unsafe {
+            libc::pthread_attr_setstack(attributes.as_mut_ptr(), stack.wrapping_byte_add(GUARD), size)
+        };
+        // SAFETY: as above.
+        (made == 0 && set == 0).then(|| Self(unsafe { attributes.assume_init() }))
+    }
+}
+
 type Body = extern "C" fn(*mut c_void) -> *mut c_void;
 
 /// What a thread is to do.
@@ -95,9 +161,10 @@ unsafe extern "C" fn pthread_create(
         // SAFETY: the caller's promise.
         return unsafe { create(thread, attributes, body, argument) };
     }
+    let Some(mut own) = Attributes::with_stack(attributes) else { return libc::EAGAIN };
     let start = Box::into_raw(Box::new(Start { body, argument }));
     // SAFETY: the caller's promise; `begin` takes what it is given.
-    let result = unsafe { create(thread, attributes, begin, start.cast()) };
+    let result = unsafe { create(thread, &raw mut own.0, begin, start.cast()) };
     if result != 0 {
         // SAFETY: there is no thread that has it.
         drop(unsafe { Box::from_raw(start) });

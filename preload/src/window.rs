@@ -3,12 +3,11 @@
 
 use std::ops::Range;
 use std::ptr::{self, NonNull};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-use mach_vm::{Memory, Vm};
+use mach_vm::{Memory, Source, Vm, VmError};
 use rustix::mm::{self, Advice, MapFlags, ProtFlags};
 
-use crate::child;
 use crate::lock::Mutex;
 use crate::ranges::Ranges;
 use crate::work;
@@ -99,7 +98,7 @@ pub(crate) fn give_to_children(give: bool) {
 
 /// Memory in the window.
 pub(crate) struct Piece {
-    /// `None` in the child of a fork, whose memory is not paged.
+    /// `None` on its way from a parent to its child.
     memory: Option<Memory>,
     start: usize,
     len: usize,
@@ -116,22 +115,33 @@ impl Piece {
             give_back(part, start..start + len);
             return None;
         };
-        // The child of a fork that nobody has prepared gets SIGSEGV, and not zeros in the place of pages that
-        // are not here.
-        // SAFETY: the memory is this piece's, and nothing in it changes. It fails for no memory that is
-        // mapped.
-        let _ = unsafe { mm::madvise(address.as_ptr().cast(), len, Advice::LinuxDontFork) };
-        Some(Self { memory: Some(memory), start, len, part })
+        let piece = Self { memory: Some(memory), start, len, part };
+        piece.keep_from_children();
+        Some(piece)
     }
 
-    /// The same in a process whose memory is not paged.
-    pub(crate) fn not_paged(part: Part, len: usize) -> Option<Self> {
-        let start = take(part, len)?;
-        if map(start..start + len, ProtFlags::READ | ProtFlags::WRITE) {
-            return Some(Self { memory: None, start, len, part });
-        }
-        give_back(part, start..start + len);
-        None
+    /// Has the memory of a child, which is a copy of the parent's, paged by the child.
+    ///
+    /// # Safety
+    ///
+    /// This is the copy that a fork has made of the parent's, and nobody uses the memory at present.
+    pub(crate) unsafe fn inherit(&mut self, vm: &Vm, source: Arc<dyn Source>) -> Result<(), VmError> {
+        // The kernel's half of this is the parent's.
+        std::mem::forget(self.memory.take());
+        let address = NonNull::new(ptr::with_exposed_provenance_mut(self.start)).ok_or(VmError::BadRange)?;
+        // SAFETY: the caller's promise.
+        self.memory = Some(unsafe { vm.inherit_at(address, self.len, source) }?);
+        self.keep_from_children();
+        Ok(())
+    }
+
+    /// The child of a fork that nobody has prepared gets SIGSEGV, and not zeros in the place of pages that
+    /// are not here.
+    fn keep_from_children(&self) {
+        let start = ptr::with_exposed_provenance_mut(self.start);
+        // SAFETY: the memory is this piece's, and nothing in it changes. It fails for no memory that is
+        // mapped.
+        let _ = unsafe { mm::madvise(start, self.len, Advice::LinuxDontFork) };
     }
 
     pub(crate) fn range(&self) -> Range<usize> {
@@ -145,31 +155,16 @@ impl Piece {
         if first >= end {
             return;
         }
-        match &mut self.memory {
-            Some(memory) if !child::is_child() => {
-                let bytes = first - self.start..end - self.start;
-                // Whole pages of anonymous memory can be discarded.
-                let _ = work::done(|| memory.discard(bytes));
-            }
-            _ => {
-                let start = ptr::with_exposed_provenance_mut(first);
-                // SAFETY: the program gives up what is there. It cannot fail for memory that is mapped.
-                let _ = unsafe { mm::madvise(start, end - first, Advice::LinuxDontNeed) };
-            }
-        }
+        let bytes = first - self.start..end - self.start;
+        // Whole pages of anonymous memory can be discarded.
+        let _ = work::done(|| self.memory.as_mut().map(|memory| memory.discard(bytes)));
     }
 }
 
 impl Drop for Piece {
     fn drop(&mut self) {
         let memory = self.memory.take();
-        if child::is_child() {
-            // The kernel's half of this memory is the parent's.
-            std::mem::forget(memory);
-            map(self.range(), ProtFlags::empty());
-        } else {
-            work::done(|| drop(memory));
-        }
+        work::done(|| drop(memory));
         give_back(self.part, self.range());
     }
 }
@@ -183,12 +178,4 @@ fn give_back(part: Part, range: Range<usize>) {
     if let Some(window) = WINDOW.get() {
         window.free[part as usize].lock().insert(range);
     }
-}
-
-/// Maps new memory, or none, in the place of a piece. False if the system has none.
-fn map(range: Range<usize>, access: ProtFlags) -> bool {
-    let start = ptr::with_exposed_provenance_mut(range.start);
-    let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED;
-    // SAFETY: the addresses are reserved for this piece, and nobody refers to what is there.
-    unsafe { mm::mmap_anonymous(start, range.len(), access, flags) }.is_ok()
 }

@@ -71,6 +71,17 @@ pub(crate) fn lock() {
     mem::forget(JOBS.lock());
 }
 
+/// Forgets what threads of the parent have wanted done: they are not in the child of a fork.
+///
+/// # Safety
+///
+/// As [`unlock`].
+pub(crate) unsafe fn forget() {
+    // SAFETY: the caller's promise.
+    let jobs = unsafe { &mut *JOBS.data_ptr() };
+    mem::forget(mem::take(jobs));
+}
+
 /// Lets them in.
 ///
 /// # Safety

@@ -192,6 +192,10 @@ impl Core {
                     self.placed(object, page);
                     return Outcome::Here;
                 }
+                Fault::Inherit => {
+                    let is_here = self.take_inherited(object, page);
+                    return if is_here { Outcome::Here } else { Outcome::Failed };
+                }
                 Fault::Rescue(rescue) => {
                     self.rescue(object, aside, rescue);
                     return Outcome::Here;

@@ -1,31 +1,79 @@
-//! All pages at once in their places, as for a fork: the child has what is there and nothing else.
+//! All pages at once in their places, or at rest, as for a fork: the child has what is there, and may have
+//! the rest from somewhere else.
+
+use std::sync::Arc;
+
+use mig_runtime::kernel::local::Local;
+use mig_runtime::{KernReturn, SendRight};
 
 use crate::core::Core;
 use crate::faults::MOMENT;
+use crate::lock::lock;
+use crate::objects::{Manager, Object};
 
 /// How often a manager that takes no pages is given a moment.
 const TRIES: usize = 100;
 
+/// Anonymous memory of which pages may be out.
+#[derive(Debug)]
+pub struct KeptObject {
+    /// Where it begins.
+    pub start: usize,
+    /// The memory object by which the default manager knows it, if a page of it has ever left.
+    pub object: Option<SendRight<Local>>,
+    /// The addresses of pages that are where they [were inherited from](crate::Vm::inherit_at).
+    pub inherited: Vec<usize>,
+}
+
 impl Core {
-    /// Brings every page that is not there, and takes none away until [`keep_no_more`](Self::keep_no_more).
-    pub(crate) fn keep_all(&self) {
-        self.lock().pages.keep_all();
+    /// Takes no page away until [`keep_no_more`](Self::keep_no_more), and brings those that are on their way,
+    /// and with `all` those that are out.
+    pub(crate) fn keep(&self, all: bool) {
+        self.lock().pages.keep();
+        self.bring_absent(all);
+    }
+
+    /// Brings pages that are on their way now, and with `all` those that are out.
+    pub(crate) fn bring_absent(&self, all: bool) {
         loop {
             let state = self.lock();
-            let absent = state.pages.absent();
+            let absent = state.pages.absent(all);
             let absent: Vec<_> = absent
                 .into_iter()
                 .filter_map(|(id, page)| Some((state.objects.get(&id)?.clone(), page)))
                 .collect();
             drop(state);
-            if absent.is_empty() {
-                return;
-            }
             for (object, page) in &absent {
                 // One that cannot be had has failed, and is not absent any more.
                 self.bring(object, *page);
             }
+            // Others come all the time, where threads of the program touch them, but none leaves.
+            if absent.is_empty() || !all {
+                return;
+            }
         }
+    }
+
+    /// The anonymous memory that there is.
+    pub(crate) fn kept_objects(&self) -> Result<Vec<KeptObject>, KernReturn> {
+        let state = self.lock();
+        let objects = state.by_address.values().filter(|object| !object.external);
+        let objects: Vec<_> =
+            objects.map(|object| (object.clone(), state.pages.kept_elsewhere(object.id))).collect();
+        drop(state);
+        let kept = |(object, inherited): (Arc<Object>, Vec<usize>)| {
+            let right = match &*lock(&object.ports) {
+                Manager::Known(ports) => {
+                    let name = ports.object.try_clone()?.into_raw();
+                    // SAFETY: the task is the same, and `into_raw` has given up the reference.
+                    Some(unsafe { SendRight::from_raw(self.task.clone(), name) })
+                }
+                Manager::None | Manager::Making => None,
+            };
+            let inherited = inherited.into_iter().map(|page| object.space.page(page) as usize).collect();
+            Ok(KeptObject { start: object.space.start() as usize, object: right, inherited })
+        };
+        objects.into_iter().map(kept).collect()
     }
 
     /// Pages may leave again, and those do for which there is no room: now, or where their manager takes none

@@ -78,7 +78,7 @@
 //! # Limits of this version
 //!
 //! A child process does not have the memory: after `fork` absent pages read as zeros there, unless all of it
-//! [was kept](Vm::keep_all).
+//! [was kept](Vm::keep_all), or the child has a [`Vm`] of its own that [inherits](Vm::inherit_at) it.
 #![cfg(target_os = "linux")]
 
 #[cfg(feature = "allocator-api2")]
@@ -88,6 +88,7 @@ mod discard;
 mod evict;
 mod faults;
 mod handlers;
+mod inherit;
 mod keep;
 mod latency;
 mod lock;
@@ -97,6 +98,7 @@ mod paged;
 mod pages;
 mod places;
 mod signal;
+mod source;
 mod space;
 mod uffd;
 
@@ -115,8 +117,10 @@ use mig_runtime::{KernReturn, SendRight, Server, Stop};
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::core::{Core, Task};
+pub use keep::KeptObject;
 pub use latency::Latencies;
 pub use paged::{AccessError, Paged};
+pub use source::Source;
 use space::{PAGE, Space};
 use uffd::Unusable;
 
@@ -290,18 +294,35 @@ impl From<Unusable> for VmError {
 #[derive(Clone)]
 pub struct Vm(Arc<Running>);
 
-/// All memory is resident as long as this lives; see [`Vm::keep_all`].
-pub struct KeptAll(Arc<Running>);
+/// No page leaves as long as this lives; see [`Vm::keep_all`] and [`Vm::keep`].
+pub struct Kept(Arc<Running>);
 
-impl Drop for KeptAll {
+impl Kept {
+    /// The anonymous memory that there is, for a child that [inherits](Vm::inherit_at) it.
+    ///
+    /// # Errors
+    ///
+    /// As `mach_port_insert_right`.
+    pub fn objects(&self) -> Result<Vec<KeptObject>, KernReturn> {
+        self.0.core.kept_objects()
+    }
+
+    /// Waits until the pages are in their places that were on their way there when this was called. Those
+    /// that their manager has given back, and does not have any more, are among them.
+    pub fn settle(&self) {
+        self.0.core.bring_absent(false);
+    }
+}
+
+impl Drop for Kept {
     fn drop(&mut self) {
         self.0.core.keep_no_more();
     }
 }
 
-impl fmt::Debug for KeptAll {
+impl fmt::Debug for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("KeptAll")
+        f.write_str("Kept")
     }
 }
 
@@ -419,6 +440,33 @@ impl Vm {
         Ok(Memory(memory.into_mapping().map_err(|_| VmError::OnlyCalls)?))
     }
 
+    /// Memory that the process has from the one that it was forked from, where that has a [`Vm`], too: what
+    /// is there stays there until it has to leave, and what is not comes from `source` when it is touched.
+    /// What that does not have either is zeros. Nobody may touch it before this returns but the thread that
+    /// calls it.
+    ///
+    /// # Errors
+    ///
+    /// [`VmError::BadRange`]; or a call failed.
+    ///
+    /// # Safety
+    ///
+    /// The memory is the copy of one that a [`Vm`] has [allocated](Self::allocate_at) in the parent, as long
+    /// as that was [kept](Self::keep), and the caller keeps its addresses as long as the result lives.
+    pub unsafe fn inherit_at(
+        &self,
+        start: NonNull<u8>,
+        len: usize,
+        source: Arc<dyn Source>,
+    ) -> Result<Memory, VmError> {
+        check_range(start.addr().get() as u64, len)?;
+        // SAFETY: the caller's promise.
+        let space = unsafe { Space::of_memory(start, len) };
+        let object = self.0.core.inherit(space, source)?;
+        let memory = Paged { running: self.0.clone(), object };
+        Ok(Memory(memory.into_mapping().map_err(|_| VmError::OnlyCalls)?))
+    }
+
     /// Maps a part of a memory object (`vm_map`): `len` bytes from `offset`, both multiples of a page.
     ///
     /// With [`Protection::ReadWrite`] the slice can be had by [`Mapping::into_memory`].
@@ -470,9 +518,17 @@ impl Vm {
     ///
     /// Mapped objects are brought as far as they have been touched, and in the child the other pages are
     /// zeros.
-    pub fn keep_all(&self) -> KeptAll {
-        self.0.core.keep_all();
-        KeptAll(self.0.clone())
+    pub fn keep_all(&self) -> Kept {
+        self.0.core.keep(true);
+        Kept(self.0.clone())
+    }
+
+    /// Keeps what is there, until the result is dropped, and what comes meanwhile, whatever may be resident.
+    /// When this returns no page is on its way to its manager: each is there, or out. A child that is forked
+    /// then has those that are there.
+    pub fn keep(&self) -> Kept {
+        self.0.core.keep(false);
+        Kept(self.0.clone())
     }
 
     /// How long page faults took that a thread of this served.

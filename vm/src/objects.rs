@@ -18,6 +18,7 @@ use crate::evict::BATCH;
 use crate::faults::MOMENT;
 use crate::lock::lock;
 use crate::pages::ObjectId;
+use crate::source::Source;
 use crate::space::{PAGE, Space};
 
 /// An object and its memory.
@@ -31,6 +32,8 @@ pub(crate) struct Object {
     pub(crate) offset: u64,
     pub(crate) ports: Mutex<Manager>,
     pub(crate) ready: Mutex<Option<Attributes>>,
+    /// Where pages are that the process has from its parent.
+    pub(crate) source: Option<Arc<dyn Source>>,
 }
 
 /// Who manages an object.
@@ -173,7 +176,7 @@ impl Core {
         let id = state.pages.add(space.len() / PAGE, external);
         let ports = ports.map_or(Manager::None, Manager::Known);
         let (ports, ready) = (Mutex::new(ports), Mutex::default());
-        let object = Arc::new(Object { id, space, writable, external, offset, ports, ready });
+        let object = Arc::new(Object { id, space, writable, external, offset, ports, ready, source: None });
         state.objects.insert(id, object.clone());
         state.by_address.insert(object.space.start(), object.clone());
         state.by_control.extend(control.map(|control| (control, object.clone())));

@@ -51,6 +51,8 @@ struct Page {
     state: State,
     /// The hash of what its manager has, or had: what comes back must be the same.
     content: Option<u64>,
+    /// It is not its manager that has this, but the process that this one is a child of.
+    inherited: bool,
     /// The manager has given its only copy away.
     precious: bool,
     /// It has come back while it was leaving.
@@ -62,8 +64,26 @@ struct Page {
 }
 
 impl Page {
-    const NEW: Self =
-        Self { state: State::Untouched, content: None, precious: false, back: false, wanted: false, came: 0 };
+    const NEW: Self = Self {
+        state: State::Untouched,
+        content: None,
+        inherited: false,
+        precious: false,
+        back: false,
+        wanted: false,
+        came: 0,
+    };
+}
+
+/// Where a page of memory is that a process has from its parent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Inherited {
+    /// Nobody has touched it.
+    Untouched,
+    /// In its place.
+    Here,
+    /// Where the parent has put it.
+    Kept,
 }
 
 /// One object.
@@ -117,6 +137,9 @@ pub(crate) enum Fault {
     Zero,
     /// Bring these pages back from where they were put aside, and then say [`placed`](Pages::placed).
     Rescue(Rescue),
+    /// Put the page there that was inherited, and say [`inherited`](Pages::inherited) and then
+    /// [`placed`](Pages::placed).
+    Inherit,
     /// Ask the manager for this many pages, from this one on.
     Request(usize),
     /// Make room, and let the thread try again.
@@ -272,6 +295,39 @@ impl Pages {
         id
     }
 
+    /// A new object of memory that the process had at its start, with these pages.
+    pub(crate) fn inherit(&mut self, pages: impl Iterator<Item = Inherited>) -> ObjectId {
+        let id = self.add(0, false);
+        let all = pages.map(|page| match page {
+            Inherited::Untouched => Page::NEW,
+            Inherited::Here => Page { state: State::Placing, ..Page::NEW },
+            Inherited::Kept => Page { state: State::Out, inherited: true, ..Page::NEW },
+        });
+        let all: Vec<Page> = all.collect();
+        let here = |(index, page): (usize, &Page)| (page.state == State::Placing).then_some(index);
+        let here: Vec<usize> = all.iter().enumerate().filter_map(here).collect();
+        if let Some(object) = self.objects.get_mut(&id) {
+            object.pages = all;
+        }
+        for page in here {
+            self.take_frame();
+            self.placed(id, page);
+        }
+        id
+    }
+
+    /// What was inherited of a page is being put in its place; `None` if it cannot be had any more.
+    pub(crate) fn inherited(&mut self, id: ObjectId, index: usize, content: Option<u64>) {
+        let Some((_, page)) = self.object_and_page(id, index) else { return };
+        match content {
+            Some(_) => page.content = content,
+            None => {
+                page.state = State::Failed;
+                self.used -= 1;
+            }
+        }
+    }
+
     /// Frames in use.
     pub(crate) fn used(&self) -> usize {
         self.used
@@ -293,7 +349,7 @@ impl Pages {
     }
 
     /// No page leaves until [`keep_no_more`](Self::keep_no_more), and any number of them may come.
-    pub(crate) fn keep_all(&mut self) {
+    pub(crate) fn keep(&mut self) {
         self.keepers += 1;
     }
 
@@ -301,16 +357,26 @@ impl Pages {
         self.keepers -= 1;
     }
 
-    /// Pages that have been touched and are not in their place.
-    pub(crate) fn absent(&self) -> Vec<(ObjectId, usize)> {
-        let is_here = |page: &Page| {
-            matches!(page.state, State::Untouched | State::Resident | State::Held | State::Failed)
+    /// Pages that have been touched and are not in their place: those that are on their way, and with `all`
+    /// those that are out.
+    pub(crate) fn absent(&self, all: bool) -> Vec<(ObjectId, usize)> {
+        let is_absent = |page: &Page| match page.state {
+            State::Untouched | State::Resident | State::Held | State::Failed => false,
+            State::Out => all,
+            _ => true,
         };
         let of_object = |(id, object): (&ObjectId, &Object)| -> Vec<_> {
-            let pages = object.pages.iter().enumerate().filter(|(_, page)| !is_here(page));
+            let pages = object.pages.iter().enumerate().filter(|(_, page)| is_absent(page));
             pages.map(|(index, _)| (*id, index)).collect()
         };
         self.objects.iter().flat_map(of_object).collect()
+    }
+
+    /// Pages of an object that are with the process which this one is a child of.
+    pub(crate) fn kept_elsewhere(&self, id: ObjectId) -> Vec<usize> {
+        let Some(object) = self.objects.get(&id) else { return Vec::new() };
+        let pages = object.pages.iter().enumerate();
+        pages.filter(|(_, page)| page.inherited && page.state == State::Out).map(|(at, _)| at).collect()
     }
 
     /// The most frames that were ever in use.
@@ -332,6 +398,7 @@ impl Pages {
             State::Aside { batch } => return Fault::Rescue(self.rescue(id, index, batch)),
             State::Failed => return Fault::Fail,
             State::Untouched if !manager.external => Fault::Zero,
+            State::Out if page.inherited => Fault::Inherit,
             State::Untouched | State::Out if manager.dead => {
                 page.state = State::Failed;
                 return Fault::Fail;
@@ -341,7 +408,7 @@ impl Pages {
         if !has_room {
             return Fault::NoRoom;
         }
-        if wanted == Fault::Zero {
+        if matches!(wanted, Fault::Zero | Fault::Inherit) {
             page.state = State::Placing;
             self.take_frame();
             return wanted;
@@ -355,7 +422,7 @@ impl Pages {
         let has_room = self.has_room();
         let Some((manager, page)) = self.object_and_page(id, index) else { return Ahead::Nothing };
         match page.state {
-            State::Out if manager.dead => Ahead::Nothing,
+            State::Out if manager.dead || page.inherited => Ahead::Nothing,
             State::Untouched if manager.dead || !manager.external => Ahead::Nothing,
             State::Out | State::Untouched if !has_room => Ahead::NoRoom,
             State::Out | State::Untouched => {
@@ -375,7 +442,10 @@ impl Pages {
         let Some(Object { manager, pages }) = self.objects.get_mut(&id) else { return 0 };
         manager.window = if index == manager.next { (2 * manager.window).clamp(1, WINDOW) } else { 1 };
         let most = if manager.external { 1 } else { manager.window.min(left) };
-        let after = pages[index + 1..].iter().take(most - 1).take_while(|page| page.state == State::Out);
+        let after = pages[index + 1..]
+            .iter()
+            .take(most - 1)
+            .take_while(|page| page.state == State::Out && !page.inherited);
         let count = 1 + after.count();
         // Those that have been answered need not be looked at again.
         while manager.requests.front().is_some_and(|first| !is_open(pages, *first)) {
@@ -641,7 +711,11 @@ impl Pages {
                 state => state == State::Resident,
             };
             page.state = State::Leaving;
-            discarded.push(Discarded { page: index, is_resident, is_stored: page.content.is_some() });
+            discarded.push(Discarded {
+                page: index,
+                is_resident,
+                is_stored: page.content.is_some() && !page.inherited,
+            });
         }
         (discarded, all)
     }
@@ -676,7 +750,7 @@ impl Pages {
         };
         let back = std::mem::take(&mut page.back);
         if returned {
-            (page.content, page.precious) = (Some(content), false);
+            (page.content, page.precious, page.inherited) = (Some(content), false, false);
         }
         if back {
             (page.state, page.precious) = (State::Placing, true);
@@ -685,6 +759,7 @@ impl Pages {
         page.state = match page.content {
             _ if returned => State::Out,
             None if content == zeros && !manager.external => State::Untouched,
+            Some(before) if page.inherited && before == content => State::Out,
             // Nobody has it any more.
             _ if manager.dead => State::Failed,
             Some(_) => State::Out,

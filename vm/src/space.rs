@@ -53,6 +53,16 @@ impl Space {
         small.map(|()| space)
     }
 
+    /// What is there at addresses that the caller has, and stays. They are reserved, without access, when
+    /// this is dropped.
+    ///
+    /// # Safety
+    ///
+    /// It is private anonymous memory, and the caller keeps the addresses as long as this lives.
+    pub(crate) unsafe fn of_memory(start: NonNull<u8>, len: usize) -> Self {
+        Self { start, len, reserved: true }
+    }
+
     pub(crate) fn start(&self) -> u64 {
         self.start.addr().get() as u64
     }

@@ -5,10 +5,12 @@ mod common;
 
 use std::os::fd::AsRawFd as _;
 use std::ptr::{self, NonNull};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use common::{PAGE, paged, stamp};
+use mach_vm::Source;
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
 #[test]
@@ -280,5 +282,78 @@ fn dropped_memory_is_gone_at_once() {
         assert_eq!(stayed, None, "the memory of this round is there still");
         // SAFETY: nothing is there.
         unsafe { munmap(start.as_ptr().cast(), LEN) }.unwrap();
+    });
+}
+
+/// Has every page but those that are there, full of its number.
+struct Rest {
+    start: usize,
+    reads: AtomicU64,
+}
+
+impl Rest {
+    fn number(&self, address: usize) -> usize {
+        (address - self.start) / PAGE
+    }
+}
+
+impl Source for Rest {
+    fn has(&self, address: usize) -> bool {
+        self.number(address) < 250
+    }
+
+    fn read(&self, address: usize, page: &mut [u8]) -> bool {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        stamp(page, self.number(address) as u64);
+        true
+    }
+}
+
+/// What a process has from its parent: the first pages are there, others are elsewhere, and the last ones
+/// nobody has touched.
+#[test]
+fn memory_that_is_inherited_is_as_it_was() {
+    paged(64, |vm, _| {
+        let (flags, access) = (MapFlags::PRIVATE, ProtFlags::READ | ProtFlags::WRITE);
+        // SAFETY: new memory at an address of the system's choice.
+        let memory = unsafe { mmap_anonymous(std::ptr::null_mut(), 300 * PAGE, access, flags) }.unwrap();
+        let start = NonNull::new(memory.cast::<u8>()).unwrap();
+        // SAFETY: nobody else knows this memory.
+        let bytes = unsafe { std::slice::from_raw_parts_mut(start.as_ptr(), 100 * PAGE) };
+        bytes.chunks_exact_mut(PAGE).enumerate().for_each(|(number, page)| stamp(page, number as u64));
+        let rest = Arc::new(Rest { start: start.addr().get(), reads: AtomicU64::new(0) });
+        // SAFETY: private anonymous memory, which lives until it is unmapped below.
+        let mut memory = unsafe { vm.inherit_at(start, 300 * PAGE, rest.clone()) }.unwrap();
+        let check = |memory: &[u8], round: u64| {
+            for (number, page) in memory.chunks_exact(PAGE).enumerate() {
+                let mut expected = [0; PAGE];
+                if number < 250 || round > 0 {
+                    stamp(&mut expected, number as u64 + round);
+                }
+                assert!(page == expected, "page {number} in round {round}");
+            }
+        };
+        check(&memory, 0);
+        let (reads, returned) = (rest.reads.load(Ordering::Relaxed), vm.statistics().returned);
+        assert_eq!(reads, 150, "those that were not there");
+        check(&memory, 0);
+        assert!(rest.reads.load(Ordering::Relaxed) > reads, "they are there still, and not returned");
+        assert!(vm.statistics().returned <= returned + 64, "{:?}", vm.statistics());
+        let kept = vm.keep();
+        kept.settle();
+        let objects = kept.objects().unwrap();
+        assert_eq!((objects.len(), objects[0].start), (1, start.addr().get()));
+        assert!(objects[0].object.is_some());
+        assert!(objects[0].inherited.len() > 50 && objects[0].inherited.iter().all(|page| rest.has(*page)));
+        drop((kept, objects));
+        memory.chunks_exact_mut(PAGE).enumerate().for_each(|(number, page)| stamp(page, number as u64 + 9));
+        let reads = rest.reads.load(Ordering::Relaxed);
+        check(&memory, 9);
+        assert_eq!(rest.reads.load(Ordering::Relaxed), reads, "what was changed is this process's");
+        memory.discard(100 * PAGE..300 * PAGE).unwrap();
+        assert!(memory[100 * PAGE..].iter().all(|byte| *byte == 0));
+        drop(memory);
+        // SAFETY: the memory is nobody's any more.
+        unsafe { munmap(start.as_ptr().cast(), 300 * PAGE) }.unwrap();
     });
 }

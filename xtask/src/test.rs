@@ -24,7 +24,7 @@ const STEPS: &[Step] = &[
     ("set-up: a C compiler for both ABIs", c_compiler),
     ("set-up: clang, for the macros of its targets", clang),
     ("set-up: tshark, for the dissectors", tshark),
-    ("set-up: SQLite, a program to page", sqlite),
+    ("set-up: SQLite and redis, programs to page", programs_to_page),
     ("set-up: the C MIG of Debian", c_mig),
     ("set-up: NBD servers", nbd_servers),
     ("format", format),
@@ -88,9 +88,11 @@ fn tshark() -> StepResult {
     apt::tool("tshark", &["tshark"], || works(program("tshark").arg("--version")))
 }
 
-/// The tests of `mach-pager run` have it work in memory that is larger than what may be resident.
-fn sqlite() -> StepResult {
-    apt::tool("sqlite3", &["sqlite3"], || works(program("sqlite3").arg("-version")))
+/// The tests of `mach-pager run` have them work in memory that is larger than what may be resident.
+fn programs_to_page() -> StepResult {
+    let start =
+        || works(program("sqlite3").arg("-version")) && works(program("redis-server").arg("--version"));
+    apt::tool("sqlite3 or redis-server", &["sqlite3", "redis-server"], start)
 }
 
 fn c_mig() -> StepResult {

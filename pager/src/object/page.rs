@@ -516,6 +516,17 @@ impl<L, D: Clone> Pages<L, D> {
         self.notes.in_store(from)
     }
 
+    /// Has a look at where the store has a page; `None` if it is not there, or on its way out of it.
+    pub fn look<R>(&mut self, page: u64, look: impl FnOnce(&L) -> R) -> Option<R> {
+        let state = self.take(page)?;
+        let seen = match &state {
+            Page::Out(place) | Page::In(place) | Page::GivingAway { place, .. } => Some(look(place)),
+            _ => None,
+        };
+        self.put(page, state);
+        seen
+    }
+
     /// How many there are. They are not counted one by one.
     pub fn count_in_store(&self) -> u64 {
         self.notes.stored()

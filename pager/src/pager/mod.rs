@@ -6,6 +6,7 @@ mod backing_stores;
 mod control;
 mod entry;
 mod fronts;
+mod looks;
 mod messages;
 mod moves;
 mod objects;

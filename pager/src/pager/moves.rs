@@ -56,7 +56,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
             // The others are on their way: being written or read.
             if moved == 0 {
                 looks += 1;
-                pause::<P>();
+                pause::<P>(PAUSE);
             }
         }
         cancel(&left, "its pages do not come to rest");
@@ -112,7 +112,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     }
 }
 
-fn pause<P: Platform>() {
+pub(super) fn pause<P: Platform>(time: Duration) {
     let nothing = Mutex::<P, ()>::new(());
-    P::Condvar::default().wait_for(&mut nothing.lock(), PAUSE);
+    P::Condvar::default().wait_for(&mut nothing.lock(), time);
 }

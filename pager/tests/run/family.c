@@ -285,11 +285,25 @@ static int all_hold(unsigned tag)
     return holds(small, 90000, tag) && holds(large, 500 * PAGE, tag + 1) && holds(mapped, 300 * PAGE, tag + 2);
 }
 
+/* Pages of a piece of memory that are here. */
+static size_t resident(void *memory, size_t size)
+{
+    unsigned char here[1024];
+    size_t start = (uintptr_t)memory / PAGE * PAGE, pages = ((uintptr_t)memory + size - start + PAGE - 1) / PAGE;
+    size_t count = 0;
+    SHOULD(pages <= sizeof here && mincore((void *)start, pages * PAGE, here) == 0);
+    for (size_t page = 0; page < pages; page++)
+        count += here[page] & 1;
+    return count;
+}
+
 /* What a child does: it has what there was at the fork, and memory of its own. */
 static void live_as_child(unsigned tag, int depth)
 {
     unsigned char *of_parent = realloc(malloc(300000), 3000000);
     SHOULD(all_hold(tag));
+    /* And no more of it is here than may be: 256 KiB. */
+    SHOULD(resident(small, 90000) + resident(large, 500 * PAGE) + resident(mapped, 300 * PAGE) <= 64);
     fill_all(tag + 10);
     with_threads(allocate);
     with_threads(mappings);
@@ -325,6 +339,10 @@ static void *meanwhile(void *number)
 static void forks(void)
 {
     pthread_t thread;
+    /* The C library touches its streams in the child before anything else, and they have left by then. */
+    FILE *streams[40];
+    for (int number = 0; number < 40; number++)
+        SHOULD(streams[number] = tmpfile());
     small = malloc(90000);
     large = malloc(500 * PAGE);
     mapped = map(300 * PAGE);
@@ -341,6 +359,8 @@ static void forks(void)
         SHOULD(wait_for(child) == 0);
         SHOULD(all_hold(turn + 50));
     }
+    for (int number = 0; number < 40; number++)
+        SHOULD(fputs("a word", streams[number]) >= 0 && fclose(streams[number]) == 0);
     is_over = 1;
     SHOULD(pthread_join(thread, NULL) == 0);
     fill_all(7);

@@ -139,6 +139,7 @@ impl Model {
                 self.requests.extend(page..page + count);
             }
             Fault::Fail => assert!(self.buried, "page {page} failed although its manager is there"),
+            Fault::Inherit => unreachable!("nothing was inherited"),
             Fault::Wait | Fault::NoRoom => {}
         }
         fault

@@ -35,8 +35,8 @@ const LIBRARY: &str = "libmach_preload.so";
 ///
 /// A library is loaded into the program: it is its malloc, and takes its place in front of mmap. What they
 /// give is paged. Statics, stacks, files and shared memory are not, nor is what programs map by raw system
-/// calls; programs that this program starts are not paged either. For a fork all memory is brought in, and
-/// the child's is not paged.
+/// calls; programs that this program starts are not paged either. The child of a fork is, and may have as
+/// much resident as its parent.
 ///
 /// When the program ends, a table on the standard error says what was done; the exit code, or the signal, is
 /// the program's.
