@@ -28,9 +28,9 @@ use crate::{Failure, INPUT, print};
 /// OLD and NEW are .defs files, tables that `mig abi --json` has written (.json), folders of either, or
 /// programs for Apple's systems, of whose servers `mig abi --from` prints what can be compared. Of two
 /// folders, the files that have the same path below them are compared, whichever of .defs and .json they end
-/// in. With `--git`, `--old-abi` or `--old-define` OLD is compared with itself: at a revision, on another ABI,
-/// or with other macros. What has been added breaks nothing. Exit code 1 if anything is broken; `mig explain
-/// RULE` tells more.
+/// in. With `--git`, `--old-abi` or `--old-define` OLD is compared with itself: at a revision, on another
+/// ABI, or with other macros. What has been added breaks nothing. Exit code 1 if anything is broken; `mig
+/// explain RULE` tells more.
 #[derive(Args)]
 pub(crate) struct Breaking {
     /// As it was: a .defs file, a table (.json), or a folder of either
