@@ -6,8 +6,7 @@ use std::path::Path;
 use object::macho;
 
 use crate::macho::Program;
-use crate::process::Process;
-use crate::{shims, tls, unwind};
+use crate::{tls, unwind};
 
 /// `main`, as the system's loader calls it.
 pub(crate) type Main =
@@ -22,15 +21,15 @@ pub(crate) struct Image {
 }
 
 impl Image {
-    /// Loads a program for a process, whose own variables of the system library it is to see.
-    pub(crate) fn load(path: &Path, process: &Process) -> Result<Self, String> {
+    /// Loads a program, for which `resolve` has the addresses of the system library's functions and variables.
+    pub(crate) fn load(path: &Path, resolve: impl Fn(&str) -> usize) -> Result<Self, String> {
         let explain = |why: String| format!("{}: {why}", path.display());
         let file = fs::read(path).map_err(|error| explain(error.to_string()))?;
         let program = Program::parse(&file).map_err(explain)?;
-        Self::map(&program, process).map_err(explain)
+        Self::map(&program, resolve).map_err(explain)
     }
 
-    fn map(program: &Program<'_>, process: &Process) -> Result<Self, String> {
+    fn map(program: &Program<'_>, resolve: impl Fn(&str) -> usize) -> Result<Self, String> {
         let size = usize::try_from(program.size()).map_err(|_| "the program is too large")?;
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
         // SAFETY: new memory, at an address of the system's choice.
@@ -47,7 +46,7 @@ impl Image {
         for segment in &program.segments {
             bytes[segment.start as usize..][..segment.bytes.len()].copy_from_slice(segment.bytes);
         }
-        image.set_pointers(program, bytes, process);
+        image.set_pointers(program, bytes, resolve);
         if let Some(variables) = program.section_of(macho::S_THREAD_LOCAL_VARIABLES) {
             let range = variables.start as usize..(variables.start + variables.size) as usize;
             let template = tls::Template::of(program, bytes)?;
@@ -74,14 +73,14 @@ impl Image {
 
     /// The parser has made sure that every place is in the image, and so is what a rebase points at for a
     /// program of this linker; where it is not, it is the program that goes wrong.
-    fn set_pointers(&self, program: &Program<'_>, bytes: &mut [u8], process: &Process) {
+    fn set_pointers(&self, program: &Program<'_>, bytes: &mut [u8], resolve: impl Fn(&str) -> usize) {
         let base_in_file = program.base;
         for &place in &program.rebases {
             let pointer = word(bytes, place).wrapping_sub(base_in_file).wrapping_add(self.base as u64);
             bytes[place as usize..][..8].copy_from_slice(&pointer.to_le_bytes());
         }
         for bind in &program.binds {
-            let address = shims::resolve(bind.symbol, process) as u64;
+            let address = resolve(bind.symbol) as u64;
             let pointer = address.wrapping_add_signed(bind.addend);
             bytes[bind.place as usize..][..8].copy_from_slice(&pointer.to_le_bytes());
         }

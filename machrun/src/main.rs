@@ -8,9 +8,15 @@
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod exceptions;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod handlers;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod image;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod lock;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod mach;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod machine;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod macho;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
@@ -33,7 +39,9 @@ fn main() -> std::process::ExitCode {
         eprintln!("usage: machrun PROGRAM [ARGUMENT...]");
         return std::process::ExitCode::from(2);
     }
-    match process::run_first(arguments) {
+    exceptions::catch_signals();
+    std::thread::spawn(|| mach::objects::serve(machine::machine()));
+    match process::run_first(arguments, shims::resolve) {
         Ok(code) => std::process::exit(code),
         Err(why) => {
             eprintln!("machrun: {why}");

@@ -6,14 +6,15 @@ use std::cell::Cell;
 use std::ffi::{CString, OsStr, c_char};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 use std::thread;
 
 use mig_runtime::{KernReturn, ReceiveRight};
 
-use crate::exceptions::{self, Handlers};
+use crate::handlers::Handlers;
 use crate::image::Image;
-use crate::mach::{self, Task, objects};
+use crate::lock::lock;
+use crate::machine::{Task, give, machine, new_object};
 
 /// A process. Those that there were are never freed, since their threads may go on.
 pub(crate) struct Process {
@@ -24,10 +25,14 @@ pub(crate) struct Process {
     pub(crate) port: ReceiveRight<Task>,
     pub(crate) handlers: Mutex<Handlers>,
     pub(crate) variables: Variables,
+    resolve: Resolve,
     image: OnceLock<Image>,
     status: Mutex<Option<i32>>,
     ended: Condvar,
 }
+
+/// The address of a function or a variable of the system library, as a process sees it.
+pub(crate) type Resolve = fn(&str, &Process) -> usize;
 
 /// Variables of the system library, which programs read by themselves.
 pub(crate) struct Variables {
@@ -69,9 +74,8 @@ pub(crate) fn enter(process: &'static Process) {
 }
 
 /// Runs a program as the first process, and returns its exit code.
-pub(crate) fn run_first(arguments: Vec<CString>) -> Result<i32, String> {
-    exceptions::catch_signals();
-    let process = Process::load(arguments, std::process::id() as i32, Handlers::default())?;
+pub(crate) fn run_first(arguments: Vec<CString>, resolve: Resolve) -> Result<i32, String> {
+    let process = Process::load(arguments, std::process::id() as i32, Handlers::default(), resolve)?;
     Ok(process.run())
 }
 
@@ -79,7 +83,7 @@ pub(crate) fn run_first(arguments: Vec<CString>) -> Result<i32, String> {
 pub(crate) fn spawn(arguments: Vec<CString>) -> Result<i32, String> {
     let handlers = lock(&current().handlers).inherited().map_err(|code| code.to_string())?;
     let pid = FIRST_CHILD + lock(&PROCESSES).len() as i32;
-    let child = Process::load(arguments, pid, handlers)?;
+    let child = Process::load(arguments, pid, handlers, current().resolve)?;
     let start = thread::Builder::new().stack_size(8 << 20);
     let started = start.spawn(move || {
         let code = child.run();
@@ -105,28 +109,39 @@ pub(crate) fn is_in_program(address: u64) -> bool {
 }
 
 impl Process {
-    fn load(arguments: Vec<CString>, pid: i32, handlers: Handlers) -> Result<&'static Self, String> {
-        let process = Self::new(arguments, pid, handlers).map_err(|code| code.to_string())?;
+    fn load(
+        arguments: Vec<CString>,
+        pid: i32,
+        handlers: Handlers,
+        resolve: Resolve,
+    ) -> Result<&'static Self, String> {
+        let process = Self::new(arguments, pid, handlers, resolve).map_err(|code| code.to_string())?;
         // SAFETY: a program has at least one argument.
         let path = unsafe { *process.variables.argv };
         // SAFETY: `new` has made it of a string that ends with a zero.
         let path = unsafe { std::ffi::CStr::from_ptr(path) };
-        let image = Image::load(Path::new(OsStr::from_bytes(path.to_bytes())), process)?;
+        let path = Path::new(OsStr::from_bytes(path.to_bytes()));
+        let image = Image::load(path, |symbol| resolve(symbol, process))?;
         let _ = process.image.set(image);
         Ok(process)
     }
 
-    fn new(arguments: Vec<CString>, pid: i32, handlers: Handlers) -> Result<&'static Self, KernReturn> {
+    fn new(
+        arguments: Vec<CString>,
+        pid: i32,
+        handlers: Handlers,
+        resolve: Resolve,
+    ) -> Result<&'static Self, KernReturn> {
         let label = arguments.first().map_or_else(Default::default, |path| path.to_string_lossy());
-        let task = mach::machine().host.new_task(&label);
-        let port = objects::new_object()?;
+        let task = machine().host.new_task(&label);
+        let port = new_object()?;
         let argc = arguments.len() as i32;
         let mut argv: Vec<*const c_char> =
             arguments.into_iter().map(|argument| argument.into_raw().cast_const()).collect();
         argv.push(std::ptr::null());
         let variables = Variables {
-            task: mach::give(&port, &task)?,
-            bootstrap: mach::give(&mach::machine().bootstrap, &task)?,
+            task: give(&port, &task)?,
+            bootstrap: give(&machine().bootstrap, &task)?,
             argc,
             argv: argv.leak().as_ptr(),
         };
@@ -136,6 +151,7 @@ impl Process {
             port,
             handlers: Mutex::new(handlers),
             variables,
+            resolve,
             image: OnceLock::new(),
             status: Mutex::new(None),
             ended: Condvar::new(),
@@ -195,9 +211,4 @@ pub(crate) fn environment() -> *const *const c_char {
     }
     // SAFETY: glibc sets it before `main`; programs change it only by its own functions.
     unsafe { environ }
-}
-
-/// Locks; a thread that panicked while it had the lock has left nothing half done.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

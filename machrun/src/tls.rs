@@ -8,8 +8,8 @@ use std::sync::Mutex;
 
 use object::macho;
 
+use crate::lock::lock;
 use crate::macho::{Program, Section};
-use crate::process::lock;
 
 /// Words of a descriptor: the function to call, a key, and the variable's place among those of the program.
 const DESCRIPTOR: usize = 3;

@@ -59,9 +59,6 @@ const CIRCLES: &[(&str, &[&str])] = &[
     ("runtime", &["abi", "kernel", "memory", "message", "right"]),
     // The core has the queues of what the other three do, and they are methods of it.
     ("vm", &["core", "evict", "faults", "objects"]),
-    // The loader has the symbols of the functions that it stands in for, and these look at the program that
-    // it has loaded.
-    ("machrun", &["exceptions", "image", "mach", "process", "shims", "tls"]),
 ];
 
 #[test]

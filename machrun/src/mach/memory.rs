@@ -5,7 +5,7 @@ use mig_runtime::abi::Apple64;
 use mig_runtime::kernel::Kernel;
 use mig_runtime::kernel::local::Lent;
 
-use super::Task;
+use crate::machine::Task;
 
 /// Sizes of a page are rounded up to this.
 const PAGE: u64 = 4096;
@@ -134,7 +134,7 @@ fn arrive(task: &Task, descriptor: &mut Descriptor<'_>) {
 }
 
 /// New memory, all zeros; 0 if there is none.
-pub(super) fn allocate(size: u64) -> u64 {
+pub(crate) fn allocate(size: u64) -> u64 {
     let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
     // SAFETY: new memory, at an address of the system's choice.
     let address = unsafe { libc::mmap(std::ptr::null_mut(), size as usize, protection, flags, -1, 0) };
@@ -142,7 +142,7 @@ pub(super) fn allocate(size: u64) -> u64 {
 }
 
 /// Ends the pages that this memory is in, as the kernel does.
-pub(super) fn deallocate(address: u64, size: u64) {
+pub(crate) fn deallocate(address: u64, size: u64) {
     let start = address / PAGE * PAGE;
     let size = (address + size).next_multiple_of(PAGE) - start;
     if size != 0 {

@@ -5,7 +5,8 @@ use std::mem::MaybeUninit;
 use mig_runtime::kernel::{Kernel, MsgCall};
 use mig_runtime::{KernReturn, Name};
 
-use super::{Task, memory};
+use super::memory;
+use crate::machine::Task;
 use crate::process;
 
 /// Bytes of a header.
@@ -26,7 +27,7 @@ const KILLED: i32 = 137;
 const FATAL: [(KernReturn, &str); 1] =
     [(KernReturn::MACH_SEND_INVALID_OPTIONS, "kGUARD_EXC_INVALID_OPTIONS")];
 
-pub(super) unsafe extern "C" fn mach_msg(
+pub(crate) unsafe extern "C" fn mach_msg(
     message: *mut u8,
     options: i32,
     send_size: u32,
@@ -40,7 +41,7 @@ pub(super) unsafe extern "C" fn mach_msg(
 }
 
 /// Takes the fields of the header from its arguments.
-pub(super) unsafe extern "C" fn mach_msg2_internal(
+pub(crate) unsafe extern "C" fn mach_msg2_internal(
     message: *mut u8,
     options: u64,
     bits_and_send_size: u64,

@@ -11,9 +11,10 @@ use mach_defs::apple_64::task::{
 use mach_defs::apple_64::thread_act::{ThreadAct, ThreadSwapExceptionPortsReply, thread_act};
 use mig_runtime::{ArrayVec, KernReturn, Name, Port, ReceiveRight, Rights, SendRight, Server, array_vec};
 
-use super::{Machine, Task, machine};
-use crate::exceptions::{Handler, Handlers, Registers, X86_THREAD_STATE64};
-use crate::process::{self, Process, lock};
+use crate::handlers::{Handler, Handlers, Registers, X86_THREAD_STATE64};
+use crate::lock::lock;
+use crate::machine::{Machine, Task, new_object};
+use crate::process::{self, Process};
 
 /// A thread that has a port, as most have not. It is never freed.
 pub(crate) struct Thread {
@@ -52,14 +53,6 @@ impl Thread {
         let thread = threads.iter().copied().find(|thread| thread.port.name() == port);
         thread.ok_or(KernReturn::KERN_INVALID_ARGUMENT)
     }
-}
-
-/// A port that is an object of the kernel.
-pub(crate) fn new_object() -> Result<ReceiveRight<Task>, KernReturn> {
-    let port = ReceiveRight::allocate(&machine().kernel)?;
-    machine().objects.insert(&port)?;
-    machine().kernel.make_kernel_object(port.name())?;
-    Ok(port)
 }
 
 /// Serves calls to objects as long as there are programs.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Shim;
 use super::system::nanoseconds;
-use crate::process::lock;
+use crate::lock::lock;
 
 pub(super) const SHIMS: &[Shim] = &[
     Shim("_dispatch_semaphore_create", create as *const ()),

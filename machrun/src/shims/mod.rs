@@ -3,6 +3,7 @@
 //! what it has called, and ends it.
 
 mod dispatch;
+mod mach;
 mod processes;
 mod pthread;
 mod system;
@@ -11,8 +12,8 @@ use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::sync::{LazyLock, Mutex};
 
-use crate::mach::calls;
-use crate::process::{Process, lock};
+use crate::lock::lock;
+use crate::process::Process;
 
 /// A function for programs: Apple's name of it, and its address.
 pub(crate) struct Shim(pub(crate) &'static str, pub(crate) *const ());
@@ -88,7 +89,7 @@ const ALIKE: &[&str] = &[
 
 /// All of ours.
 static OURS: LazyLock<HashMap<&'static str, usize>> = LazyLock::new(|| {
-    let tables = [calls::SHIMS, dispatch::SHIMS, processes::SHIMS, pthread::SHIMS, system::SHIMS];
+    let tables = [mach::SHIMS, dispatch::SHIMS, processes::SHIMS, pthread::SHIMS, system::SHIMS];
     tables.into_iter().flatten().map(|Shim(name, address)| (*name, *address as usize)).collect()
 });
 

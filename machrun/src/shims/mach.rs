@@ -7,10 +7,12 @@ use mig_runtime::kernel::local::Local;
 use mig_runtime::kernel::{Kernel, Notification, PortKind, RightKind};
 use mig_runtime::{KernReturn, Name, ReceiveRight};
 
-use super::objects::Thread;
-use super::{Task, machine, memory, message};
-use crate::process::{self, lock};
-use crate::shims::Shim;
+use super::Shim;
+use crate::lock::lock;
+use crate::mach::objects::Thread;
+use crate::mach::{memory, message};
+use crate::machine::{Task, give, machine};
+use crate::process;
 
 /// Dispositions, and notifications by their ids; written down a second time, to test what the runtime asks
 /// for.
@@ -182,11 +184,11 @@ extern "C" fn dealloc_reply_port(name: u32) {
 }
 
 extern "C" fn thread_self() -> u32 {
-    Thread::current().and_then(|thread| super::give(&thread.port, task())).unwrap_or(0)
+    Thread::current().and_then(|thread| give(&thread.port, task())).unwrap_or(0)
 }
 
 extern "C" fn host_self() -> u32 {
-    super::give(&machine().host_port, task()).unwrap_or(0)
+    give(&machine().host_port, task()).unwrap_or(0)
 }
 
 unsafe extern "C" fn vm_allocate(_task: u32, address: *mut u64, size: u64, _flags: i32) -> i32 {
