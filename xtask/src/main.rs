@@ -12,6 +12,7 @@ mod gnumach;
 mod i386;
 mod oldest_rust;
 mod packages;
+mod paging;
 mod pip;
 mod programs;
 mod report;
@@ -33,8 +34,8 @@ enum Verb {
     Test(test::Options),
     /// Fetch the C compilers that the differential test compares with, and say where they are.
     Packages,
-    /// Compare instructions and time with the C MIG.
-    Bench,
+    /// Compare instructions and time with the C MIG, or paging with the system's own.
+    Bench(bench::Options),
     /// Make the book, and say where its first page is.
     Book,
     /// Run real programs under `mach-pager run`, beside themselves as they are.
@@ -51,7 +52,7 @@ fn main() -> ExitCode {
     match Verb::parse() {
         Verb::Test(options) => test::run(&options),
         Verb::Packages => packages::run(),
-        Verb::Bench => bench::run(),
+        Verb::Bench(options) => bench::run(&options),
         Verb::Book => book::build(),
         Verb::Programs => programs::run_all(),
         Verb::Fuzz(options) => fuzz::run(&options),

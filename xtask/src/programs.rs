@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use crate::command::{cargo, program, read, run, target};
 
 /// A program, and how much of its memory may be resident: about a quarter.
-struct Program {
-    name: &'static str,
-    resident: &'static str,
-    line: Vec<String>,
-    input: Option<PathBuf>,
+pub(crate) struct Program {
+    pub(crate) name: &'static str,
+    pub(crate) resident: &'static str,
+    pub(crate) line: Vec<String>,
+    pub(crate) input: Option<PathBuf>,
 }
 
 /// Runs them, and prints a table in Markdown.
@@ -35,7 +35,7 @@ fn table() -> Result<bool, String> {
     println!("| | resident | alone | paged | faults, half within | pages in | pages out | same output |");
     println!("|---|---|---|---|---|---|---|---|");
     let mut all = true;
-    for program in programs(&folder)? {
+    for program in programs(&folder, 1)? {
         all &= row(&program, &folder)?;
     }
     Ok(all)
@@ -83,16 +83,16 @@ fn timed(command: &mut Command, arguments: &[String], of: &Program) -> Result<(D
     Err(format!("{}: {}\n{}", of.name, output.status, String::from_utf8_lossy(&output.stderr)))
 }
 
-/// The programs with their input, as far as they are installed.
-fn programs(folder: &Path) -> Result<Vec<Program>, String> {
+/// The programs with their input, this many times as much of it as `cargo xtask programs` takes.
+pub(crate) fn programs(folder: &Path, times: u64) -> Result<Vec<Program>, String> {
     let file = |name: &str, text: &str| {
         let path = folder.join(name);
         fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display())).map(|()| path)
     };
     let words: String =
-        (0..120_000_u64).map(|number| format!("{} a line of words\n", number * 7919 % 120_011)).collect();
+        (0..120_000 * times).map(|number| format!("{} a line of words\n", number * 7919 % 120_011)).collect();
     let words = file("words", &words)?.display().to_string();
-    let functions: String = (0..1500)
+    let functions: String = (0..1500 * times)
         .map(|number| format!("int f{number}(int *a, int n) {{ int s = {number}; for (int i = 0; i < n; i++) s = s * 31 + a[i] % (i + {number} + 1); return s; }}\n"))
         .collect();
     let functions = file("functions.c", &functions)?.display().to_string();
@@ -102,14 +102,14 @@ fn programs(folder: &Path) -> Result<Vec<Program>, String> {
         Program {
             name: "GNU sort",
             resident: "2M",
-            line: words_of(&["sort", "-n", "--parallel=1", "-S", "64M", &words]),
+            line: words_of(&["sort", "-n", "--parallel=1", "-S", &format!("{}M", 64 * times), &words]),
             input: None,
         },
         Program {
             name: "SQLite, `:memory:` and `integrity_check`",
             resident: "768K",
             line: words_of(&["sqlite3", ":memory:"]),
-            input: Some(file("rows.sql", ROWS)?),
+            input: Some(file("rows.sql", &ROWS.replace("ROWS", &(20_000 * times).to_string()))?),
         },
         Program {
             name: "Python, a list and a dictionary",
@@ -128,7 +128,7 @@ fn programs(folder: &Path) -> Result<Vec<Program>, String> {
 
 const ROWS: &str = "
 create table t(a integer primary key, b text, c integer);
-with recursive n(i) as (select 1 union all select i + 1 from n where i < 20000)
+with recursive n(i) as (select 1 union all select i + 1 from n where i < ROWS)
     insert into t select i, 'row ' || (i * 7919 % 20011), i * 31 % 1009 from n;
 create index tb on t(b);
 create index tc on t(c, b);

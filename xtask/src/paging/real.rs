@@ -1,0 +1,131 @@
+//! Real programs, ours beside the system's swapping with as much memory.
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::system::{Group, On, Swap};
+use super::{finish, made};
+use crate::programs::{Program, programs};
+
+/// How many times the input of `cargo xtask programs`.
+const TIMES: u64 = 6;
+
+/// No program takes longer.
+const MOST: Duration = Duration::from_secs(45);
+
+/// Those that are compared.
+const NAMES: [&str; 3] = ["sort", "SQLite", "cc1"];
+
+/// How a program has ended.
+enum End {
+    Done { time: Duration, same: bool, peak: u64 },
+    Not(String),
+}
+
+/// A table in Markdown.
+pub(super) fn table(folder: &Path, start: Instant) -> Result<String, String> {
+    let mut text = String::from("### Real programs\n\n");
+    text += "| | resident | all of its memory | alone | ours | swap, page-cluster 0 | page-cluster 3 | ours / 0 | ours / 3 |\n";
+    text += "|---|---|---|---|---|---|---|---|---|\n";
+    let programs = programs(folder, TIMES)?;
+    for program in programs.iter().filter(|program| NAMES.iter().any(|name| program.name.contains(name))) {
+        println!("{:4.0} s: {}", start.elapsed().as_secs_f64(), program.name);
+        text += &row(program, folder)?;
+    }
+    text.push('\n');
+    Ok(text)
+}
+
+fn row(program: &Program, folder: &Path) -> Result<String, String> {
+    let resident = bytes(program.resident).ok_or_else(|| format!("{}: no size", program.resident))? * TIMES;
+    let expected = folder.join("expected");
+    let alone = run(program, &[], None, &expected, None)?;
+    let End::Done { time: alone, .. } = alone else {
+        return Err(format!("{}: it does not end well alone", program.name));
+    };
+    let pager = made("mach-pager").display().to_string();
+    let resident_word = resident.to_string();
+    let paged = [pager.as_str(), "run", "--resident", &resident_word, "--"];
+    let output = folder.join("output");
+    let ours = run(program, &paged, None, &output, Some(&expected))?;
+    let mut line = format!("| {} | {} MiB |", program.name, resident >> 20);
+    let Some((our_time, peak)) = (match &ours {
+        End::Done { time, peak, .. } => Some((*time, *peak)),
+        End::Not(_) => None,
+    }) else {
+        let _ = writeln!(line, " – | {:.1} s | {} | – | – | – | – |", alone.as_secs_f64(), said(&ours));
+        return Ok(line);
+    };
+    let _ = write!(line, " {} MiB | {:.1} s | {} |", peak >> 20, alone.as_secs_f64(), said(&ours));
+    let mut ratios = String::new();
+    for cluster in [0, 3] {
+        let swapped = match Swap::new(On::Disk(cluster), folder, 2 << 30) {
+            Ok(_swap) => run(program, &[], Some(peak), &output, Some(&expected))?,
+            Err(why) => End::Not(why),
+        };
+        let _ = write!(line, " {} |", said(&swapped));
+        ratios += &match swapped {
+            End::Done { time, .. } => format!(" {:.2} |", our_time.as_secs_f64() / time.as_secs_f64()),
+            End::Not(_) => " – |".to_owned(),
+        };
+    }
+    Ok(line + &ratios + "\n")
+}
+
+fn said(end: &End) -> String {
+    match end {
+        End::Done { time, same: true, .. } => format!("{:.1} s", time.as_secs_f64()),
+        End::Done { same: false, .. } => "**other output**".to_owned(),
+        End::Not(why) => why.clone(),
+    }
+}
+
+/// Runs a program after these words, with no more memory than this.
+fn run(
+    program: &Program,
+    before: &[&str],
+    limit: Option<u64>,
+    output: &Path,
+    expected: Option<&Path>,
+) -> Result<End, String> {
+    let words: Vec<_> = before.iter().copied().chain(program.line.iter().map(String::as_str)).collect();
+    let group = Group::new(limit);
+    // Without a group nothing is bounded, and what is alone needs none.
+    let mut command = match (&group, limit) {
+        (Ok(group), _) => group.command(Path::new(words[0])),
+        (Err(_), None) => Command::new(words[0]),
+        (Err(why), Some(_)) => return Ok(End::Not(why.clone())),
+    };
+    command.args(&words[1..]).stderr(Stdio::null()).stdin(Stdio::null());
+    if let Some(input) = &program.input {
+        let file = File::open(input).map_err(|error| format!("{}: {error}", input.display()))?;
+        command.stdin(file);
+    }
+    let ended = finish(&mut command, output, MOST)?;
+    let has_killed = group.as_ref().is_ok_and(|group| group.has_killed());
+    Ok(match ended {
+        _ if has_killed => End::Not("OOM kill".into()),
+        None => End::Not(format!("not done in {} s", MOST.as_secs())),
+        Some((false, _)) => End::Not("it failed".into()),
+        Some((true, time)) => {
+            let read = |path: &Path| fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
+            let same =
+                expected.map_or(Ok(true), |expected| Ok::<_, String>(read(expected)? == read(output)?))?;
+            End::Done { time, same, peak: group.and_then(|group| group.peak()).unwrap_or(0) }
+        }
+    })
+}
+
+/// A number with K or M.
+fn bytes(text: &str) -> Option<u64> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let unit = match unit {
+        "K" => 1 << 10,
+        "M" => 1 << 20,
+        _ => return None,
+    };
+    Some(number.parse::<u64>().ok()? * unit)
+}
