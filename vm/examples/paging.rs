@@ -135,12 +135,11 @@ mod linux {
         fn mapped(file: Option<&fs::File>, pages: usize, written: Written) -> rustix::io::Result<Self> {
             let (len, access) = (pages * PAGE, ProtFlags::READ | ProtFlags::WRITE);
             let anywhere = std::ptr::null_mut();
-            // SAFETY: a new mapping at an address of the system's choice.
-            let start = unsafe {
-                match file {
-                    Some(file) => mmap(anywhere, len, access, MapFlags::SHARED, file, 0),
-                    None => mmap_anonymous(anywhere, len, access, MapFlags::PRIVATE),
-                }
+            let start = match file {
+                // SAFETY: a new mapping at an address of the system's choice.
+                Some(file) => unsafe { mmap(anywhere, len, access, MapFlags::SHARED, file, 0) },
+                // SAFETY: the same.
+                None => unsafe { mmap_anonymous(anywhere, len, access, MapFlags::PRIVATE) },
             }?;
             // SAFETY: it stays mapped for as long as this program runs.
             let words = unsafe { slice::from_raw_parts(start.cast_const().cast(), pages * WORDS) };
@@ -199,7 +198,13 @@ mod linux {
                 writes += self.measure(written, "write in order", Sequence, Write, threads, self.most);
                 self.measure(written, "read in order", Sequence, Read, threads, self.most);
             }
-            let counted: u64 = (0..self.pages).map(|page| self.words[page * WORDS + 1].load(Relaxed)).sum();
+            let sum =
+                |words: &[AtomicU64]| words.chunks(WORDS).map(|page| page[1].load(Relaxed)).sum::<u64>();
+            let counted: u64 = thread::scope(|scope| {
+                let shares = self.words.chunks(self.words.len().div_ceil(8 * WORDS) * WORDS);
+                let sums: Vec<_> = shares.map(|share| scope.spawn(move || sum(share))).collect();
+                sums.into_iter().map(|sum| sum.join().expect("a thread ends")).sum()
+            });
             assert_eq!(counted, writes, "writes have been lost");
             println!("checked");
         }
