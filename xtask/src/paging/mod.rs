@@ -10,6 +10,7 @@ mod soak;
 mod system;
 
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
@@ -122,7 +123,8 @@ fn measure(kind: Kind, folder: &Path, seconds: f64, limit: Option<u64>) -> Resul
     command.arg(kind.word()).arg(folder);
     command.args([PAGES, RESIDENT].map(|pages| pages.to_string())).arg(seconds.to_string());
     let output = folder.join("rows");
-    let ended = finish(&mut command, &output, Duration::from_secs(180));
+    let file = fs::File::create(&output).map_err(|error| format!("{}: {error}", output.display()))?;
+    let ended = finish(command.stdout(file), Duration::from_secs(180)).map(|(ended, _)| ended);
     let _ = fs::remove_file(folder.join("pages"));
     match ended {
         Ok(None) => return Err("it was not done after 180 s".into()),
@@ -141,22 +143,34 @@ fn measure(kind: Kind, folder: &Path, seconds: f64, limit: Option<u64>) -> Resul
     Ok((rows, group.peak()?))
 }
 
-/// Runs a command with its output in a file. Whether it ended well, and after which time; `None` if it was
-/// not over in time, and has been ended.
-fn finish(command: &mut Command, output: &Path, most: Duration) -> Result<Option<(bool, Duration)>, String> {
-    let file = fs::File::create(output).map_err(|error| format!("{}: {error}", output.display()))?;
+/// Whether a command ended well, and after which time; `None` if it was not over in time, and has been ended.
+type Ended = Option<(bool, Duration)>;
+
+/// Runs a command, and returns its output, too, if that is a pipe.
+fn finish(command: &mut Command, most: Duration) -> Result<(Ended, Vec<u8>), String> {
     let start = Instant::now();
-    let mut child = command.stdout(file).spawn().map_err(|error| format!("{error}"))?;
-    loop {
+    let mut child = command.spawn().map_err(|error| error.to_string())?;
+    let reader = child.stdout.take().map(|mut pipe| {
+        std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            pipe.read_to_end(&mut bytes).map(|_| bytes)
+        })
+    });
+    let ended = loop {
         match child.try_wait() {
-            Ok(Some(status)) => return Ok(Some((status.success(), start.elapsed()))),
+            Ok(Some(status)) => break Some((status.success(), start.elapsed())),
             Ok(None) if start.elapsed() < most => std::thread::sleep(Duration::from_millis(20)),
-            _ => break,
+            _ => break None,
         }
+    };
+    if ended.is_none() {
+        let _ = child.kill();
+        let _ = child.wait();
+        // A program that this one has started has the pipe still, until its group ends.
+        return Ok((None, Vec::new()));
     }
-    let _ = child.kill();
-    let _ = child.wait();
-    Ok(None)
+    let bytes = reader.and_then(|reader| reader.join().ok()?.ok()).unwrap_or_default();
+    Ok((ended, bytes))
 }
 
 /// A file of the folder `target`, for whoever wants it.
