@@ -27,12 +27,12 @@ const PLOTS: [Plot<'static>; 3] = [
         title: "Faults a second, by chance (more is better)",
         unit: "faults a second",
         groups: &[
-            ("read, 1", "read", 1),
-            ("write, 1", "write", 1),
-            ("read and write, 1", "read and write", 1),
-            ("read, 8", "read", 8),
-            ("write, 8", "write", 8),
-            ("read and write, 8", "read and write", 8),
+            ("read, 1 thread", "read", 1),
+            ("write, 1 thread", "write", 1),
+            ("read and write, 1 thread", "read and write", 1),
+            ("read, 8 threads", "read", 8),
+            ("write, 8 threads", "write", 8),
+            ("read and write, 8 threads", "read and write", 8),
         ],
         value: Row::rate,
     },
@@ -41,12 +41,12 @@ const PLOTS: [Plot<'static>; 3] = [
         title: "99 of 100 faults take no longer than this (less is better)",
         unit: "microseconds",
         groups: &[
-            ("read, 1", "read", 1),
-            ("write, 1", "write", 1),
-            ("read and write, 1", "read and write", 1),
-            ("read, 8", "read", 8),
-            ("write, 8", "write", 8),
-            ("read and write, 8", "read and write", 8),
+            ("read, 1 thread", "read", 1),
+            ("write, 1 thread", "write", 1),
+            ("read and write, 1 thread", "read and write", 1),
+            ("read, 8 threads", "read", 8),
+            ("write, 8 threads", "write", 8),
+            ("read and write, 8 threads", "read and write", 8),
         ],
         value: |row| row.within[1] / 1e3,
     },
@@ -55,10 +55,10 @@ const PLOTS: [Plot<'static>; 3] = [
         title: "In order (more is better)",
         unit: "MB a second",
         groups: &[
-            ("read, 1", "read in order", 1),
-            ("write, 1", "write in order", 1),
-            ("read, 8", "read in order", 8),
-            ("write, 8", "write in order", 8),
+            ("read, 1 thread", "read in order", 1),
+            ("write, 1 thread", "write in order", 1),
+            ("read, 8 threads", "read in order", 8),
+            ("write, 8 threads", "write in order", 8),
         ],
         value: |row| row.rate() * 4096.0 / 1e6,
     },
@@ -115,7 +115,7 @@ impl Plot<'_> {
         let mut mesh = chart.configure_mesh();
         mesh.disable_x_mesh().disable_x_axis().y_desc(self.unit).label_style((FONT, 13));
         mesh.y_label_formatter(&|value| short(*value)).draw()?;
-        let below = (FONT, 14).into_text_style(&plot).pos(Pos::new(HPos::Center, VPos::Top));
+        let below = (FONT, 12).into_text_style(&plot).pos(Pos::new(HPos::Center, VPos::Top));
         for (at, (name, ..)) in self.groups.iter().enumerate() {
             let (x, y) = chart.plotting_area().map_coordinate(&(at as f64 + 0.5, bottom));
             plot.draw(&Text::new(*name, (x, y + 8), below.clone()))?;
