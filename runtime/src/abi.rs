@@ -71,10 +71,10 @@ impl_abi!(GnuX86_64Of2022, Typed, Facts::GNU_X86_64_2022);
 
 /// Mach 2.5 on machines of 32 bits: `mach-25`.
 ///
-/// Its header has `msg_simple` in place of the complex bit, and nothing that says what becomes of the ports in
-/// it; its type words have one number for a send right that is copied, made, or moved. What a [`Kernel`] has
-/// to know, and Mach 2.5 has no field for, is in bits of the buffer that its kernels ignore in what is sent,
-/// and clear in what is received:
+/// Its header has `msg_simple` in place of the complex bit, and nothing that says what becomes of the ports
+/// in it; its type words have one number for a send right that is copied, made, or moved. What a [`Kernel`]
+/// has to know, and Mach 2.5 has no field for, is in bits of the buffer that its kernels ignore in what is
+/// sent, and clear in what is received:
 ///
 /// - in the first word of the header, the lower 16 bits are those of `msgh_bits` in Mach 3;
 /// - in a type word of rights, the highest bit (`msg_type_unused`) says that they are moved, and so does

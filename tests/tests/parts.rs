@@ -1,7 +1,10 @@
 //! Arrays of what is out of line (`array[3] of ^array[] of int`), which the untyped ABIs have: the generated
 //! client and server agree, every part arrives, and every right and region is accounted for.
 
+use std::mem::MaybeUninit;
+
 use mig_runtime::kernel::local::{self, Host};
+use mig_runtime::kernel::{Kernel, MsgCall};
 use mig_runtime::platform::Std;
 use mig_runtime::{
     ArrayVec, Elements, KernReturn, OolArg, OolMemory, Port, ReceiveRight, Rights, SendRight, Server,
@@ -39,6 +42,7 @@ macro_rules! tests {
                     routine sums(p : mach_port_t; in rows : three_t; in more : up_to_three_t; out sums : up_to_three_t);
                     routine bytes(p : mach_port_t; in given : byte_parts_t, dealloc[]; inout fours : fours_t; out same : byte_parts_t, dealloc);
                     routine lists(p : mach_port_t; in lists : port_lists_t; in pairs : pairs_t; out lens : ints_t);
+                    routine pairs(p : mach_port_t; in pairs : pairs_t; out same : pairs_t);
                 ",
             }
 
@@ -72,7 +76,54 @@ macro_rules! tests {
                 ) -> Result<Vec<i32>, KernReturn> {
                     let lens = lists.iter().map(|list| list.len() as i32);
                     Ok(lens.chain([pairs.len() as i32]).collect())
+            }
+
+                fn pairs(
+                    &self,
+                    _: Port<'_, Local>,
+                    pairs: ArrayVec<SendRight<Local>, 6>,
+                ) -> Result<ArrayVec<SendRight<Local>, 6>, KernReturn> {
+                    Ok(pairs)
                 }
+            }
+
+            /// The bytes of a request, by the sources of Apple's compiler (`rtAddCountArg`, `itMakeSubCountType`,
+            /// `WriteKPD_ool`), which Debian has no package of: descriptors of all that may be there, then the
+            /// data in the order of the arguments. The lengths of the parts are words, in elements: as many as
+            /// a fixed array has, and of a variable one its count and that many.
+            #[test]
+            fn a_request_has_the_bytes_of_apples_stubs() {
+                let facts = <mig_runtime::abi::$type as mig_runtime::abi::Abi>::FACTS;
+                let host = Host::new();
+                let (caller, server) = (host.new_task("caller"), host.new_task("server"));
+                let port = ReceiveRight::allocate(&server).unwrap();
+                let right = Local::transfer(port.make_send().unwrap(), &caller).unwrap();
+                let words = std::thread::scope(|scope| {
+                    scope.spawn(|| {
+                        let more: ArrayVec<&[i32], 3> = [&[7][..], &[]].into_iter().collect();
+                        assert!(sums(&right, [&[1, 2], &[], &[3]], more).is_err());
+                    });
+                    let mut buffer = [MaybeUninit::new(0_u64); 40];
+                    let call = MsgCall { receive: Some(port.name()), ..MsgCall::default() };
+                    // SAFETY: nothing is sent.
+                    unsafe { server.mach_msg(&mut buffer, call) }.unwrap();
+                    caller.terminate();
+                    // SAFETY: all of it was initialised, and a kernel writes nothing else.
+                    let words = buffer.iter().map(|word| unsafe { word.assume_init() });
+                    words.flat_map(|word| [word as u32, (word >> 32) as u32]).collect::<Vec<_>>()
+                });
+                // Address, size, and the bytes: given to the receiver, copied virtually, none, memory.
+                const KIND: u32 = 0x0100_0101;
+                let (at, length) = if facts.pointer == 8 { (4, 3) } else { (3, 1) };
+                let descriptors = &words[7..7 + 6 * at];
+                let sizes: Vec<_> = descriptors.chunks(at).map(|words| words[length]).collect();
+                assert_eq!(sizes, [8, 0, 4, 4, 0, 0]);
+                assert!(descriptors.chunks(at).all(|words| words[2] == KIND), "{descriptors:x?}");
+                let size = (words[1] / 4) as usize;
+                let data = &words[7 + 6 * at..size];
+                assert_eq!((words[0] >> 31, words[6]), (1, 6));
+                // The NDR record, the three lengths, the count, and two lengths.
+                assert_eq!(data, [0, 1, 2, 0, 1, 2, 1, 0]);
             }
 
             /// A client's call, while a thread serves it; nothing may be left over in either task.
@@ -127,6 +178,16 @@ macro_rules! tests {
                     lists_of(right, lists, &ports[..2])
                 });
                 assert_eq!(lens, [3, 0, 2, 2]);
+            }
+
+            /// Apple's client takes as many rights as the array has elements, of which each is two.
+            #[test]
+            fn all_rights_of_a_reply_are_taken() {
+                call(|caller, right| {
+                    let ports: Vec<_> = (0..6).map(|_| ReceiveRight::allocate(caller).unwrap()).collect();
+                    let same = pairs(right, &ports).unwrap();
+                    assert!(same.iter().map(SendRight::name).eq(ports.iter().map(ReceiveRight::name)));
+                });
             }
 
             fn lists_of(

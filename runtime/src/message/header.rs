@@ -94,8 +94,8 @@ impl<N: PortName> Header<N> {
 /// What a header says of its ports and of its body, in Mach 3's form, by its first word.
 ///
 /// A header of Mach 2.5 says nothing of its ports. Its kernels ignore 24 bits of that word, in which
-/// [`first_word`] tells the implementation of [`Kernel`] what becomes of the sender's rights, and deliver them
-/// as zeros: the receiver has a send right to answer with.
+/// [`first_word`] tells the implementation of [`Kernel`] what becomes of the sender's rights, and deliver
+/// them as zeros: the receiver has a send right to answer with.
 #[inline]
 pub(crate) fn bits_of<A: Abi>(word: u32, remote: impl PortName) -> u32 {
     const DELIVERED: u32 = disposition::MOVE_SEND as u32;

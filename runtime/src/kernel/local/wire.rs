@@ -87,9 +87,9 @@ impl Wire {
 
     /// A copy of a message that was sent.
     ///
-    /// The first word of a header of Mach 2.5 becomes that of Mach 3, which all else here reads. Its lower half
-    /// says what is done with the ports, if the sender knows of this; the byte at the top is 1 in a message
-    /// that is not complex.
+    /// The first word of a header of Mach 2.5 becomes that of Mach 3, which all else here reads. Its lower
+    /// half says what is done with the ports, if the sender knows of this; the byte at the top is 1 in a
+    /// message that is not complex.
     pub(super) fn copy(facts: &'static Facts, message: &[u8]) -> Self {
         let mut wire = Self::zeroed(facts, message.len());
         wire.bytes_mut().copy_from_slice(message);
@@ -304,8 +304,8 @@ impl Wire {
         }
     }
 
-    /// The same of Mach 2.5, whose kernels do not look at bits that are not used. A send right is moved if its
-    /// sender gives it up by the deallocate bit, or by the unused bit above it.
+    /// The same of Mach 2.5, whose kernels do not look at bits that are not used. A send right is moved if
+    /// its sender gives it up by the deallocate bit, or by the unused bit above it.
     fn descriptor_of_mach_25(&self, at: usize, word: u32, room: usize) -> Result<Descriptor, BadType> {
         let length = if word & 1 << 29 == 0 { 4 } else { 12 };
         if room < length {
