@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io::{self, BufRead, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -266,9 +266,22 @@ pub(crate) fn with_macros(config: Config, macros: &[String]) -> Config {
     pairs.fold(config, |config, (name, value)| config.define(name, value))
 }
 
-/// Whether both paths lead to one file.
+/// Whether both paths lead to one file, by whatever of its names.
 pub(crate) fn is_same(a: &Path, b: &Path) -> bool {
-    matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
+    let is_one_name = matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b);
+    is_one_name || matches!((fs::metadata(a), fs::metadata(b)), (Ok(a), Ok(b)) if is_one_file(&a, &b))
+}
+
+/// Whether these are of one file, which may have several names.
+#[cfg(unix)]
+fn is_one_file(a: &Metadata, b: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    a.is_file() && (a.dev(), a.ino()) == (b.dev(), b.ino())
+}
+
+#[cfg(not(unix))]
+fn is_one_file(_: &Metadata, _: &Metadata) -> bool {
+    false
 }
 
 /// The files below a folder whose names end in `.defs`, or in another extension, by their paths from there.

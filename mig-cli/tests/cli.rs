@@ -154,6 +154,10 @@ fn errors_leave_the_old_output_alone() {
     assert!(run.expect(1).err().starts_with("error: `no/such/folder.rs`: "), "{}", run.err());
     let run = folder.mig(&["rust", "good.defs", "-o", "./good.defs"]);
     assert_eq!(run.expect(2).err(), "error: the output would replace the input\n");
+    // Another name of the input is the input.
+    std::fs::hard_link(folder.0.join("good.defs"), folder.0.join("other.rs")).unwrap();
+    let run = folder.mig(&["rust", "good.defs", "-o", "other.rs"]);
+    assert_eq!(run.expect(2).err(), "error: the output would replace the input\n");
     assert_eq!(folder.read("good.defs"), GOOD);
 }
 

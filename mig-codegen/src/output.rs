@@ -255,9 +255,22 @@ fn has_other_names(_: &Metadata) -> bool {
     false
 }
 
-/// Whether both paths lead to one file.
+/// Whether both paths lead to one file, by whatever of its names.
 pub(crate) fn is_same(a: &Path, b: &Path) -> bool {
-    matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
+    let is_one_name = matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b);
+    is_one_name || matches!((fs::metadata(a), fs::metadata(b)), (Ok(a), Ok(b)) if is_one_file(&a, &b))
+}
+
+/// Whether these are of one file, which may have several names.
+#[cfg(unix)]
+fn is_one_file(a: &Metadata, b: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    a.is_file() && (a.dev(), a.ino()) == (b.dev(), b.ino())
+}
+
+#[cfg(not(unix))]
+fn is_one_file(_: &Metadata, _: &Metadata) -> bool {
+    false
 }
 
 /// An empty folder beside the program of the tests, which is below cargo's target folder.
