@@ -124,6 +124,11 @@ fn programs_are_started() {
 }
 
 #[test]
+fn descriptors_that_a_program_does_not_know_stay() {
+    family("descriptors", &[]);
+}
+
+#[test]
 fn children_see_the_memory_as_it_was_at_the_fork() {
     family("fork", &[]);
 }

@@ -5,6 +5,7 @@
 //! objects of their own, so that all of their pages go with them.
 
 use std::collections::BTreeMap;
+use std::ffi::c_int;
 use std::ops::Range;
 use std::ptr;
 use std::sync::atomic::AtomicU8;
@@ -237,21 +238,31 @@ pub(crate) unsafe fn reallocate(memory: *mut u8, size: usize) -> *mut u8 {
 
 /// Makes whole pages of allocations zeros that take no room.
 pub(crate) fn discard(range: Range<usize>) {
-    let piece_before = |address| match window::part(address) {
-        Some(Part::Segments) => {
-            if let Some((_, piece)) = SEGMENT_PIECES.lock().range_mut(..=address).next_back() {
-                piece.discard(range.clone());
-            }
-        }
-        Some(Part::Large) => {
-            if let Some((_, large)) = LARGE_PIECES.lock().range_mut(..=address).next_back() {
-                large.piece.discard(range.clone());
-            }
-        }
-        _ => {}
-    };
     if !range.is_empty() {
-        piece_before(range.start);
+        with_piece(range.start, |piece| piece.discard(range.clone()));
+    }
+}
+
+/// As `mprotect`, of whole pages; `None` if there are no allocations.
+pub(crate) fn protect(range: &Range<usize>, protection: c_int) -> Option<Result<(), c_int>> {
+    let of_piece = |piece: &mut Piece| {
+        let all = piece.range();
+        let inside = range.start < all.end && range.end <= all.end;
+        inside.then(|| piece.protect(range.clone(), protection))
+    };
+    with_piece(range.start, of_piece).flatten()
+}
+
+/// Does something with the piece before an address.
+fn with_piece<R>(address: usize, what: impl FnOnce(&mut Piece) -> R) -> Option<R> {
+    match window::part(address)? {
+        Part::Segments => {
+            SEGMENT_PIECES.lock().range_mut(..=address).next_back().map(|(_, piece)| what(piece))
+        }
+        Part::Large => {
+            LARGE_PIECES.lock().range_mut(..=address).next_back().map(|(_, large)| what(&mut large.piece))
+        }
+        Part::Mappings => None,
     }
 }
 

@@ -25,13 +25,6 @@ struct Mapping {
     mapped: Ranges,
 }
 
-/// Paged memory that the program has made read-only or has no access to. Its pages cannot be moved, so that
-/// they stay once they are here: this may be no more than a part of what may be resident.
-static PROTECTED: Mutex<Ranges> = Mutex::new(Ranges::new());
-
-/// One of this many bytes that may be resident.
-const PROTECTED_SHARE: usize = 4;
-
 static MAPPINGS: Mutex<BTreeMap<usize, Mapping>> = Mutex::new(BTreeMap::new());
 
 fn is_paged() -> bool {
@@ -116,30 +109,22 @@ fn unmap(range: &Range<usize>) {
         .collect();
     let gone: Vec<Mapping> = gone.iter().filter_map(|start| mappings.remove(start)).collect();
     drop(mappings);
-    for mapping in &gone {
-        PROTECTED.lock().remove(mapping.piece.range());
-    }
     // Their pages go without the lock.
     drop(gone);
 }
 
-/// Protects paged memory. False if too much of it would be protected.
-fn protect(range: &Range<usize>, protection: c_int) -> bool {
-    let mut protected = PROTECTED.lock();
-    let before = protected.remove(range.clone());
-    if protection & libc::PROT_WRITE == 0 {
-        if protected.total() + range.len() > paging::resident() / PROTECTED_SHARE {
-            // As much as there was of it before; the rest is not protected.
-            if before == range.len() {
-                protected.insert(range.clone());
-                return true;
-            }
-            system::set_errno(libc::ENOMEM);
-            return false;
-        }
-        protected.insert(range.clone());
+/// Protects paged memory.
+fn protect(range: &Range<usize>, protection: c_int) -> Result<(), c_int> {
+    if let Some(protected) = heap::protect(range, protection) {
+        return protected;
     }
-    true
+    // What is not mapped any more has been found there by chance.
+    let mut result = Err(libc::ENOMEM);
+    each(range, |mapping, part| {
+        let protected = mapping.piece.protect(part, protection);
+        result = if result == Err(libc::ENOMEM) { protected } else { result.and(protected) };
+    });
+    result
 }
 
 /// Something else takes the place of what was mapped: memory of the program's stays memory of ours, all
@@ -158,13 +143,17 @@ fn replace(range: &Range<usize>, protection: c_int, flags: c_int) -> Option<*mut
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn mprotect(address: *mut c_void, len: size_t, protection: c_int) -> c_int {
-    let inside = pages(address, len).filter(|_| is_paged());
-    let inside = inside.map(|range| window::overlap(&range)).filter(|inside| !inside.is_empty());
-    if inside.is_some_and(|inside| !protect(&inside, protection)) {
-        return -1;
+    let range = pages(address, len).filter(|_| is_paged());
+    let inside = range.filter(|range| window::overlap(range) == *range && !range.is_empty());
+    match inside.map(|inside| protect(&inside, protection)) {
+        Some(Ok(())) => 0,
+        Some(Err(error)) => {
+            system::set_errno(error);
+            -1
+        }
+        // SAFETY: the caller's promise.
+        None => unsafe { system::mprotect(address, len, protection) },
     }
-    // SAFETY: the caller's promise.
-    unsafe { system::mprotect(address, len, protection) }
 }
 
 /// Does something with each piece of memory.
@@ -181,7 +170,6 @@ pub(crate) unsafe fn each_piece(what: &mut dyn FnMut(&mut Piece)) {
 /// Keeps every other thread out, for a fork.
 pub(crate) fn lock() {
     std::mem::forget(MAPPINGS.lock());
-    std::mem::forget(PROTECTED.lock());
 }
 
 /// Lets them in.
@@ -190,8 +178,6 @@ pub(crate) fn lock() {
 ///
 /// This thread has called [`lock`], or its copy in the parent has.
 pub(crate) unsafe fn unlock() {
-    // SAFETY: the caller's promise.
-    unsafe { PROTECTED.force_unlock() };
     // SAFETY: the caller's promise.
     unsafe { MAPPINGS.force_unlock() };
 }

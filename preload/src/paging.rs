@@ -17,6 +17,7 @@ use mig_runtime::SendRight;
 use mig_runtime::kernel::local::{Host, Local};
 use mig_runtime::platform::Std;
 
+use crate::descriptors::Above;
 use crate::settings::Settings;
 use crate::snapshot::{self, Snapshot};
 use crate::window::{PAGE, Part, Piece};
@@ -115,11 +116,6 @@ pub(crate) fn is_on() -> bool {
     paging().is_some()
 }
 
-/// How many bytes may be resident.
-pub(crate) fn resident() -> usize {
-    paging().map_or(0, |paging| paging.settings.resident)
-}
-
 /// New memory. It is noted if there is none.
 pub(crate) fn allocate(part: Part, len: usize) -> Option<Piece> {
     let paging = paging()?;
@@ -145,6 +141,7 @@ pub(crate) struct Fork {
 /// Prepares a fork: from now on no page leaves, and what is not there is copied for the child. `None` if that
 /// cannot be done.
 pub(crate) fn prepare_fork() -> Option<Fork> {
+    let _above = Above::begin();
     let Paging { vm, settings, pager, inherited } = paging()?;
     let kept = vm.keep();
     let end = Instant::now() + PATIENCE;
@@ -178,6 +175,7 @@ pub(crate) fn start_in_child(
     fork: &Fork,
     each: impl FnOnce(&mut dyn FnMut(&mut Piece)),
 ) -> Result<(), Box<dyn Error>> {
+    let _above = Above::begin();
     let settings = paging().ok_or("there is no parent")?.settings.clone();
     let volumes = Volumes::new(PAGE);
     let file = tempfile::tempfile_in(&settings.folder)?;

@@ -8,13 +8,8 @@ use std::ops::Range;
 pub(crate) struct Ranges(BTreeMap<usize, usize>);
 
 impl Ranges {
-    pub(crate) const fn new() -> Self {
-        Self(BTreeMap::new())
-    }
-
-    /// How many addresses there are.
-    pub(crate) fn total(&self) -> usize {
-        self.0.iter().map(|(start, end)| end - start).sum()
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Range<usize>> {
+        self.0.iter().map(|(start, end)| *start..*end)
     }
 
     /// Takes the first piece of this length, at a multiple of `align`, a power of two, out of the set.
@@ -42,15 +37,12 @@ impl Ranges {
         self.0.insert(start, end);
     }
 
-    /// Takes addresses out, and says how many of them were in the set.
-    pub(crate) fn remove(&mut self, range: Range<usize>) -> usize {
-        let mut removed = 0;
+    pub(crate) fn remove(&mut self, range: Range<usize>) {
         while let Some((&at, &until)) = self.0.range(..range.end).next_back() {
             if until <= range.start || range.is_empty() {
                 break;
             }
             self.0.remove(&at);
-            removed += until.min(range.end) - at.max(range.start);
             if until > range.end {
                 self.0.insert(range.end, until);
             }
@@ -58,7 +50,6 @@ impl Ranges {
                 self.0.insert(at, range.start);
             }
         }
-        removed
     }
 
     pub(crate) fn is_empty(&self) -> bool {

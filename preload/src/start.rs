@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 
+use crate::descriptors::Above;
 use crate::settings::Settings;
 use crate::thread::{self, AtWork, Quiet};
 use crate::{exit, fork, paging, report, system, window, work};
@@ -31,6 +32,7 @@ fn begin(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
     }
     let _at_work = AtWork::begin();
     let _quiet = Quiet::begin();
+    let _above = Above::begin();
     paging::start(settings)?;
     work::start()?;
     if !fork::start() {

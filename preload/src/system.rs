@@ -1,6 +1,6 @@
 //! The functions that this library stands in front of, and those of the system beneath them.
 
-use std::ffi::{CStr, c_int, c_long, c_void};
+use std::ffi::{CStr, c_int, c_long, c_uint, c_void};
 use std::mem;
 use std::ptr;
 use std::sync::atomic::AtomicPtr;
@@ -57,6 +57,11 @@ pub(crate) fn set_errno(error: c_int) {
     let errno = unsafe { libc::__errno_location() };
     // SAFETY: as above.
     unsafe { *errno = error };
+}
+
+/// Why a call has failed.
+pub(crate) fn errno() -> c_int {
+    std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EINVAL)
 }
 
 fn pointer(result: c_long) -> *mut c_void {
@@ -135,6 +140,18 @@ pub(crate) unsafe fn mremap(
 pub(crate) unsafe fn mlock(address: *const c_void, len: size_t, flags: c_int) -> c_int {
     // SAFETY: the caller's promise.
     unsafe { libc::syscall(libc::SYS_mlock2, address, len, flags) as c_int }
+}
+
+/// As the function of this name.
+pub(crate) fn close(number: c_int) -> c_int {
+    // SAFETY: whoever closes a descriptor does not use it any more.
+    unsafe { libc::syscall(libc::SYS_close, number) as c_int }
+}
+
+/// As the function of this name.
+pub(crate) fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
+    // SAFETY: as above.
+    unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) as c_int }
 }
 
 /// Ends the process at once.

@@ -1,6 +1,7 @@
 //! The addresses of memory that is paged: one large piece that is reserved at the start, so that an address
 //! says by itself whose it is.
 
+use std::ffi::c_int;
 use std::ops::Range;
 use std::ptr::{self, NonNull};
 use std::sync::{Arc, OnceLock};
@@ -10,7 +11,7 @@ use rustix::mm::{self, Advice, MapFlags, ProtFlags};
 
 use crate::lock::Mutex;
 use crate::ranges::Ranges;
-use crate::work;
+use crate::{system, work};
 
 /// Bytes of a page.
 pub(crate) const PAGE: usize = 4096;
@@ -103,6 +104,8 @@ pub(crate) struct Piece {
     start: usize,
     len: usize,
     part: Part,
+    /// What the program has made read-only, or has no access to.
+    protected: Ranges,
 }
 
 impl Piece {
@@ -115,7 +118,7 @@ impl Piece {
             give_back(part, start..start + len);
             return None;
         };
-        let piece = Self { memory: Some(memory), start, len, part };
+        let piece = Self { memory: Some(memory), start, len, part, protected: Ranges::default() };
         piece.keep_from_children();
         Some(piece)
     }
@@ -130,7 +133,11 @@ impl Piece {
         std::mem::forget(self.memory.take());
         let address = NonNull::new(ptr::with_exposed_provenance_mut(self.start)).ok_or(VmError::BadRange)?;
         // SAFETY: the caller's promise.
-        self.memory = Some(unsafe { vm.inherit_at(address, self.len, source) }?);
+        let memory = self.memory.insert(unsafe { vm.inherit_at(address, self.len, source) }?);
+        for range in self.protected.iter() {
+            // It is so already.
+            memory.protect(range.start - self.start..range.end - self.start, false, || true)?;
+        }
         self.keep_from_children();
         Ok(())
     }
@@ -146,6 +153,33 @@ impl Piece {
 
     pub(crate) fn range(&self) -> Range<usize> {
         self.start..self.start + self.len
+    }
+
+    /// As `mprotect`, for whole pages that are within this piece.
+    ///
+    /// # Errors
+    ///
+    /// As that.
+    pub(crate) fn protect(&mut self, range: Range<usize>, protection: c_int) -> Result<(), c_int> {
+        let (start, bytes) = (self.start, range.start - self.start..range.end - self.start);
+        let writable = protection & libc::PROT_WRITE != 0;
+        let mut error = 0;
+        let mut change = || {
+            let first = ptr::with_exposed_provenance_mut(start + bytes.start);
+            // SAFETY: the program asks for that.
+            let done = unsafe { system::mprotect(first, bytes.len(), protection) } == 0;
+            error = if done { 0 } else { system::errno() };
+            done
+        };
+        let memory = self.memory.as_mut();
+        let done = work::done(|| memory.map(|memory| memory.protect(bytes.clone(), writable, &mut change)));
+        match done.flatten() {
+            Some(Ok(true)) if writable => self.protected.remove(range),
+            Some(Ok(true)) => self.protected.insert(range),
+            _ if error != 0 => return Err(error),
+            _ => return Err(libc::EINVAL),
+        }
+        Ok(())
     }
 
     /// Makes the pages that are wholly within these addresses zeros, which take no room.

@@ -150,7 +150,8 @@ impl Core {
         let at_once = self.places.move_out(stage, slot, &object.space, first.page, run.len());
         for (at, victim) in run.iter().enumerate() {
             let is_out = at < at_once
-                || self.places.move_one_out(stage, slot + at, &object.space, victim.page).is_ok();
+                || self.places.move_one_out(stage, slot + at, &object.space, victim.page).is_ok()
+                || self.copy_out(stage, slot + at, &object, victim.page);
             if is_out { moved.push(*victim) } else { self.stays(*victim) }
         }
     }

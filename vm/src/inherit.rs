@@ -43,8 +43,17 @@ impl Core {
         let id = state.pages.inherit(pages);
         let (ports, ready) = (Mutex::new(Manager::None), Mutex::default());
         let source = Some(source);
-        let object =
-            Arc::new(Object { id, space, writable: true, external: false, offset: 0, ports, ready, source });
+        let object = Arc::new(Object {
+            id,
+            space,
+            writable: true,
+            external: false,
+            offset: 0,
+            ports,
+            ready,
+            protected: Mutex::default(),
+            source,
+        });
         state.objects.insert(id, object.clone());
         state.by_address.insert(object.space.start(), object.clone());
         Ok(object)

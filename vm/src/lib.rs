@@ -97,6 +97,7 @@ mod objects;
 mod paged;
 mod pages;
 mod places;
+mod protect;
 mod signal;
 mod source;
 mod space;
@@ -616,6 +617,30 @@ impl Memory {
         }
         running.core.discard(object, bytes.start / PAGE..bytes.end / PAGE);
         Ok(())
+    }
+}
+
+impl Memory {
+    /// Does `change`, by which these bytes can be written from then on, or not: a call of `mprotect`, or
+    /// whatever comes to the same. Pages of memory that cannot be written leave as others do if that is said
+    /// here, and otherwise stay. False if `change` returns that.
+    ///
+    /// # Errors
+    ///
+    /// [`VmError::BadRange`] if they are not whole pages of the memory.
+    pub fn protect(
+        &mut self,
+        bytes: Range<usize>,
+        writable: bool,
+        change: impl FnOnce() -> bool,
+    ) -> Result<bool, VmError> {
+        let Paged { running, object } = &self.0.0;
+        let len = bytes.end.checked_sub(bytes.start).ok_or(VmError::BadRange)?;
+        check_range(bytes.start as u64, len)?;
+        if bytes.end > object.space.len() {
+            return Err(VmError::BadRange);
+        }
+        Ok(running.core.protect(object, bytes.start / PAGE..bytes.end / PAGE, writable, change))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Objects, from their first message to their last.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -32,6 +33,8 @@ pub(crate) struct Object {
     pub(crate) offset: u64,
     pub(crate) ports: Mutex<Manager>,
     pub(crate) ready: Mutex<Option<Attributes>>,
+    /// Pages that cannot be written.
+    pub(crate) protected: Mutex<BTreeSet<usize>>,
     /// Where pages are that the process has from its parent.
     pub(crate) source: Option<Arc<dyn Source>>,
 }
@@ -176,7 +179,17 @@ impl Core {
         let id = state.pages.add(space.len() / PAGE, external);
         let ports = ports.map_or(Manager::None, Manager::Known);
         let (ports, ready) = (Mutex::new(ports), Mutex::default());
-        let object = Arc::new(Object { id, space, writable, external, offset, ports, ready, source: None });
+        let object = Arc::new(Object {
+            id,
+            space,
+            writable,
+            external,
+            offset,
+            ports,
+            ready,
+            protected: Mutex::default(),
+            source: None,
+        });
         state.objects.insert(id, object.clone());
         state.by_address.insert(object.space.start(), object.clone());
         state.by_control.extend(control.map(|control| (control, object.clone())));

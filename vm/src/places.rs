@@ -126,6 +126,12 @@ impl Places {
         }
     }
 
+    /// Puts the copy of a page in a stage.
+    pub(crate) fn copy_out(&self, stage: &Space, slot: usize, page: &[u8]) -> bool {
+        let Self::Touched { staging, .. } = self else { return false };
+        staging.place(stage.page(slot), page).is_ok()
+    }
+
     /// Moves pages back that have been moved out, and wakes whoever waits for them. There may be holes among
     /// them. Returns how many of the first ones are done.
     pub(crate) fn move_back(

@@ -11,7 +11,7 @@ use std::thread;
 
 use common::{PAGE, paged, stamp};
 use mach_vm::Source;
-use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
 
 #[test]
 fn pages_come_back_as_they_were() {
@@ -355,5 +355,38 @@ fn memory_that_is_inherited_is_as_it_was() {
         drop(memory);
         // SAFETY: the memory is nobody's any more.
         unsafe { munmap(start.as_ptr().cast(), 300 * PAGE) }.unwrap();
+    });
+}
+
+/// What cannot be written cannot be moved either, and leaves all the same.
+#[test]
+fn memory_that_is_made_read_only_leaves_as_any_other() {
+    paged(64, |vm, _| {
+        let mut memory = vm.allocate(300 * PAGE).unwrap();
+        memory.chunks_exact_mut(PAGE).enumerate().for_each(|(number, page)| stamp(page, number as u64));
+        let start = memory.as_ptr().cast_mut().cast();
+        let protect = |access| {
+            // SAFETY: the first pages of memory that is this test's.
+            move || unsafe { mprotect(start, 200 * PAGE, access) }.is_ok()
+        };
+        let check = |memory: &[u8]| {
+            for (number, page) in memory.chunks_exact(PAGE).enumerate() {
+                let mut expected = [0; PAGE];
+                stamp(&mut expected, number as u64);
+                assert!(page == expected, "page {number}");
+            }
+        };
+        assert_eq!(memory.protect(0..200 * PAGE, false, protect(MprotectFlags::READ)), Ok(true));
+        check(&memory);
+        check(&memory);
+        // Nobody can look at it meanwhile.
+        assert_eq!(memory.protect(0..200 * PAGE, false, protect(MprotectFlags::empty())), Ok(true));
+        memory[200 * PAGE..].chunks_exact_mut(PAGE).for_each(|page| page[0] ^= 1);
+        memory[200 * PAGE..].chunks_exact_mut(PAGE).for_each(|page| page[0] ^= 1);
+        let both = MprotectFlags::READ | MprotectFlags::WRITE;
+        assert_eq!(memory.protect(0..200 * PAGE, true, protect(both)), Ok(true));
+        check(&memory);
+        assert_eq!(memory.protect(0..200 * PAGE, true, || false), Ok(false), "nothing was done");
+        assert!(vm.statistics().peak_resident <= 64 * PAGE, "{:?}", vm.statistics());
     });
 }

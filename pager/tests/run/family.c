@@ -132,6 +132,36 @@ static void with_threads(void *(*work)(void *))
         SHOULD(pthread_join(threads[number], NULL) == 0);
 }
 
+/* A program may close whatever it does not know, and take any number that is small. */
+static void descriptors(void)
+{
+    size_t size = 400 * PAGE;
+    unsigned char *memory = malloc(size);
+    fill(memory, size, 8);
+    int null = open("/dev/null", O_RDWR);
+    SHOULD(null >= 0);
+    for (int number = 3; number < 400; number++)
+        SHOULD(dup2(null, number) == number);
+    SHOULD(holds(memory, size, 8));
+    for (int number = 3; number < 2000; number++)
+        close(number);
+    SHOULD(holds(memory, size, 8));
+    fill(memory, size, 9);
+    SHOULD(close_range(3, ~0U, 0) == 0 && fcntl(null, F_GETFD) == -1);
+    SHOULD(holds(memory, size, 9));
+    pid_t child = fork();
+    if (child == 0) {
+        closefrom(3);
+        SHOULD(holds(memory, size, 9));
+        fill(memory, size, 7);
+        SHOULD(holds(memory, size, 7));
+        _exit(0);
+    }
+    int status;
+    SHOULD(waitpid(child, &status, 0) == child && status == 0);
+    SHOULD(holds(memory, size, 9));
+}
+
 static void *map(size_t size)
 {
     void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -188,16 +218,50 @@ static void *mappings(void *number)
     return NULL;
 }
 
+static int wait_for(pid_t child)
+{
+    int status;
+    SHOULD(child > 0 && waitpid(child, &status, 0) == child);
+    return status;
+}
+
+/* Pages of a piece of memory that are here. */
+static size_t resident(void *memory, size_t size)
+{
+    unsigned char here[2048];
+    size_t start = (uintptr_t)memory / PAGE * PAGE, pages = ((uintptr_t)memory + size - start + PAGE - 1) / PAGE;
+    size_t count = 0;
+    SHOULD(pages <= sizeof here && mincore((void *)start, pages * PAGE, here) == 0);
+    for (size_t page = 0; page < pages; page++)
+        count += here[page] & 1;
+    return count;
+}
+
 /* What the program itself has protected and unmapped, it feels as ever. */
 static void protection(void)
 {
     signal(SIGSEGV, on_signal);
     size_t size = 64 * PAGE;
-    /* More of it than may be resident, if that is limited, is refused, and nothing waits for ever. */
+    /* Many times more of it than may be resident, which is 256 KiB. */
     unsigned char *much = map(20 * size);
     fill(much, 20 * size, 3);
-    SHOULD(mprotect(much, 20 * size, PROT_READ) == 0 || errno == ENOMEM);
+    SHOULD(mprotect(much, 20 * size, PROT_READ) == 0);
+    SHOULD(holds(much, 20 * size, 3) && resident(much, 20 * size) <= 64);
+    SHOULD(access_is(much + 700 * PAGE, 1) == SIGSEGV);
+    SHOULD(mprotect(much, 8 * size, PROT_NONE) == 0);
+    SHOULD(holds(much + 8 * size, 12 * size, 3) && access_is(much + PAGE, 0) == SIGSEGV);
+    pid_t child = fork();
+    if (child == 0) {
+        SHOULD(access_is(much + PAGE, 0) == SIGSEGV && access_is(much + 700 * PAGE, 1) == SIGSEGV);
+        SHOULD(mprotect(much, 20 * size, PROT_READ) == 0);
+        SHOULD(holds(much, 20 * size, 3) && resident(much, 20 * size) <= 64);
+        _exit(0);
+    }
+    SHOULD(wait_for(child) == 0);
+    SHOULD(mprotect(much, 20 * size, PROT_READ | PROT_WRITE) == 0);
     SHOULD(holds(much, 20 * size, 3));
+    fill(much, 20 * size, 4);
+    SHOULD(holds(much, 20 * size, 4));
     SHOULD(munmap(much, 20 * size) == 0);
     unsigned char *memory = map(size);
     fill(memory, size, 5);
@@ -242,13 +306,6 @@ static void system_calls(void)
     SHOULD(holds(to, size, 9));
 }
 
-static int wait_for(pid_t child)
-{
-    int status;
-    SHOULD(child > 0 && waitpid(child, &status, 0) == child);
-    return status;
-}
-
 /* Programs that are started are what they would be otherwise. */
 static void start_programs(void)
 {
@@ -283,18 +340,6 @@ static void fill_all(unsigned tag)
 static int all_hold(unsigned tag)
 {
     return holds(small, 90000, tag) && holds(large, 500 * PAGE, tag + 1) && holds(mapped, 300 * PAGE, tag + 2);
-}
-
-/* Pages of a piece of memory that are here. */
-static size_t resident(void *memory, size_t size)
-{
-    unsigned char here[1024];
-    size_t start = (uintptr_t)memory / PAGE * PAGE, pages = ((uintptr_t)memory + size - start + PAGE - 1) / PAGE;
-    size_t count = 0;
-    SHOULD(pages <= sizeof here && mincore((void *)start, pages * PAGE, here) == 0);
-    for (size_t page = 0; page < pages; page++)
-        count += here[page] & 1;
-    return count;
 }
 
 /* What a child does: it has what there was at the fork, and memory of its own. */
@@ -386,6 +431,8 @@ int main(int count, char **arguments)
         system_calls();
     else if (strcmp(part, "start") == 0)
         start_programs();
+    else if (strcmp(part, "descriptors") == 0)
+        descriptors();
     else if (strcmp(part, "fork") == 0)
         forks();
     else if (strcmp(part, "exec") == 0)
