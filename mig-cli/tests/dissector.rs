@@ -164,6 +164,36 @@ fn scripts_of_two_subsystems_work_side_by_side() {
     assert_eq!(shown.lines().collect::<Vec<_>>(), ["7\t", "\t555"]);
 }
 
+/// By the layout of C: `half` stands at 0 of eight bytes, `whole` at 4.
+#[test]
+fn members_of_structures_are_shown_and_filtered_by() {
+    let shapes = "subsystem shapes 3300;
+type port_t = MACH_MSG_TYPE_COPY_SEND;
+type short_t = MACH_MSG_TYPE_INTEGER_16;
+type number_t = MACH_MSG_TYPE_INTEGER_32;
+type point_t = struct { short_t half; number_t whole; };
+type line_t = struct { point_t from; point_t to; };
+type lines_t = array[*:4] of line_t;
+simpleroutine shapes_draw(shapes : port_t; one : point_t; all : lines_t);
+";
+    for abi in ["gnu-i386", "gnu-x86_64"] {
+        let clock = Clock::new("members", abi);
+        fs::write(clock.folder.join("shapes.defs"), shapes).unwrap();
+        clock.mig(&["dissector", "shapes.defs", "-o", "shapes.lua"]);
+        let point = |half: i32, whole: i32| format!(r#"{{"half":{half},"whole":{whole}}}"#);
+        let line = |a: &str, b: &str| format!(r#"{{"from":{a},"to":{b}}}"#);
+        let one = format!("one={}", point(-1, 2));
+        let all = format!("all=[{},{}]", line(&point(3, 4), &point(5, 6)), line(&point(7, 8), &point(9, 10)));
+        let message = clock.mig(&["encode", "--raw", "--defs", "shapes.defs", "shapes_draw", &one, &all]);
+        let names = ["one.half", "one.whole", "all.from.half", "all.to.whole"];
+        let names = names.map(|name| format!("mach_shapes.shapes_draw.{name}"));
+        let mut columns = vec!["-T", "fields"];
+        names.iter().for_each(|name| columns.extend(["-e", name]));
+        let Some(shown) = clock.shown(&["shapes.lua"], &[message], &columns) else { return };
+        assert_eq!(shown.trim_end(), "-1\t2\t3,7\t6,10", "{abi}");
+    }
+}
+
 /// Every interface that comes with the command has a script that Lua takes.
 #[test]
 fn every_interface_has_a_script() {

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use mig_abi::{RightNumbers, TypeWords};
 
-use crate::model::{Facts, Interface, Message, Routine, Slot, SlotRole, Type, TypeKind};
+use crate::model::{Facts, Interface, Member, Message, Routine, Slot, SlotRole, Type, TypeKind};
 
 /// What the script does with the tables.
 const WALK: &str = include_str!("walk.lua");
@@ -43,16 +43,7 @@ pub fn script(interface: &Interface) -> Option<String> {
     text += "\n-- The arguments: a field for each, to show and to filter by.\nlocal fields = {}\n";
     for routine in &interface.routines {
         for arg in routine.args.iter().filter(|arg| arg.in_request() || arg.in_reply()) {
-            let (key, filter) =
-                (key(routine, &arg.name), format!("mach_{name}.{}.{}", routine.name, arg.name));
-            let Value { kind, base, .. } = Value::of(&arg.ty, facts);
-            line(
-                &mut text,
-                &format!(
-                    "fields[\"{key}\"] = ProtoField.new(\"{}\", \"{filter}\", ftypes.{kind}, nil, base.{base})",
-                    arg.name
-                ),
-            );
+            fields(&mut text, name, &key(routine, &arg.name), &arg.name, &arg.ty, facts);
         }
     }
     text += "\n-- The messages by their ids, with their pieces in the order of their bytes.\nlocal messages = {}\n";
@@ -91,6 +82,48 @@ fn facts_text(text: &mut String, facts: &Facts) {
     line(text, &format!("local abi = {{ words_of_8 = {long_words}, {numbers} }}"));
 }
 
+/// A field for a value, and one for each member of a structure or of an array's structures.
+fn fields(text: &mut String, subsystem: &str, key: &str, title: &str, ty: &Type, facts: &Facts) {
+    let Value { kind, base, .. } = Value::of(ty, facts);
+    let filter = format!("mach_{subsystem}.{key}");
+    line(
+        text,
+        &format!(
+            "fields[\"{key}\"] = ProtoField.new(\"{title}\", \"{filter}\", ftypes.{kind}, nil, base.{base})"
+        ),
+    );
+    for member in members(ty) {
+        fields(text, subsystem, &format!("{key}.{}", member.name), &member.name, &member.ty, facts);
+    }
+}
+
+/// The members of a structure, or of the structures of an array.
+fn members(ty: &Type) -> &[Member] {
+    match &ty.kind {
+        TypeKind::Struct { members, .. } => members,
+        TypeKind::Fixed { element, .. }
+        | TypeKind::Bounded { element, .. }
+        | TypeKind::Indefinite { element, .. }
+        | TypeKind::OutOfLine { element, .. } => members(element),
+        _ => &[],
+    }
+}
+
+/// Where the members of a value's structures are, from the beginning of each structure.
+fn members_text(key: &str, ty: &Type, facts: &Facts) -> String {
+    let one = |member: &Member| {
+        let key = format!("{key}.{}", member.name);
+        let unit = Value::of(&member.ty, facts).unit.map_or(String::new(), |unit| format!(", unit = {unit}"));
+        let inner = members_text(&key, &member.ty, facts);
+        let (offset, size) = (member.offset, member.ty.bytes());
+        format!("{{ arg = \"{key}\", offset = {offset}, size = {size}{unit}{inner} }}")
+    };
+    match members(ty) {
+        [] => String::new(),
+        all => format!(", members = {{ {} }}", all.iter().map(one).collect::<Vec<_>>().join(", ")),
+    }
+}
+
 /// What a routine's argument is called in the tables.
 fn key(routine: &Routine, argument: &str) -> String {
     format!("{}.{argument}", routine.name)
@@ -120,7 +153,11 @@ fn slot_text(facts: &Facts, routine: &Routine, slot: &Slot) -> String {
         number("unit", Value::of(&arg.ty, facts).unit);
         // Whose count it is.
         let counted = arg.same_count.map_or(arg, |first| &routine.args[first]);
-        let _ = write!(text, ", arg = \"{}\", count = \"{}\"", key(routine, &arg.name), counted.name);
+        let key = key(routine, &arg.name);
+        let _ = write!(text, ", arg = \"{key}\", count = \"{}\"", counted.name);
+        if slot.role == SlotRole::Data {
+            text += &members_text(&key, &arg.ty, facts);
+        }
     }
     text
 }
@@ -160,7 +197,7 @@ impl Value {
                 Value { kind, base: "DEC", unit: Some(scalar.bits / 8) }
             }
             TypeKind::FixedString { .. } | TypeKind::BoundedString { .. } => whole("STRINGZ"),
-            TypeKind::Struct { .. } => whole("BYTES"),
+            TypeKind::Struct { size, .. } => Value { unit: Some(*size), ..whole("BYTES") },
             TypeKind::Fixed { element, .. }
             | TypeKind::Bounded { element, .. }
             | TypeKind::Indefinite { element, .. }

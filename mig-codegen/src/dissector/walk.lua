@@ -27,7 +27,7 @@ local function type_word(range)
 		flags = bits(first, 28, 4) }
 end
 
--- Shows the value of an argument: each element by itself, or all bytes as one.
+-- Shows the value of an argument or of a member: each element by itself, with its members, or all bytes as one.
 local function show(tree, slot, range)
 	local field, unit, size = fields[slot.arg], slot.unit, range:len()
 	if not unit or size == 0 or size % unit ~= 0 then
@@ -35,7 +35,11 @@ local function show(tree, slot, range)
 		return
 	end
 	for at = 0, math.min(size, MOST * unit) - unit, unit do
-		tree:add_le(field, range(at, unit))
+		local part = range(at, unit)
+		local item = tree:add_le(field, part)
+		for _, member in ipairs(slot.members or {}) do
+			if member.size > 0 then show(item, member, part(member.offset, member.size)) end
+		end
 	end
 	if size > MOST * unit then
 		tree:add(range(MOST * unit), (size / unit - MOST) .. " more")
