@@ -1,10 +1,10 @@
 //! The same accesses on memory of one kind or another, for `cargo xtask bench paging`, which compares them.
 //!
-//! `paging KIND FOLDER PAGES RESIDENT SECONDS`: memory of this many pages, of which `RESIDENT` may be here. For
-//! the kinds that are the system's, whoever starts this has set that limit. Each row on the standard output
-//! has the pattern, the number of threads, the pages touched, the seconds, the touches that took longer than a
-//! microsecond, half, 99 % and 99.9 % of which were done within the nanoseconds that follow, the bytes written
-//! and the seconds of processor time, with tabs between them.
+//! `paging KIND FOLDER PAGES RESIDENT SECONDS`: memory of this many pages, of which `RESIDENT` may be here.
+//! For the kinds that are the system's, whoever starts this has set that limit. Each row on the standard
+//! output has, with tabs between them: the pattern, the number of threads, the pages touched, the seconds,
+//! the touches that took longer than a microsecond, the nanoseconds that half, 99 % and 99.9 % of those took
+//! at most, the bytes written, and the seconds of processor time.
 //!
 //! A page is half by chance and half zeros, and says its number and how many times it was written, which is
 //! checked at each touch and summed up in the end.

@@ -1,7 +1,7 @@
 //! `cargo xtask bench paging`: our paging beside the system's own swapping, and beside a mapped file.
 //!
-//! One program (`vm/examples/paging.rs`) does the same accesses on each kind of memory. What the system's kinds
-//! may use is what ours used, everything of the process counted.
+//! One program (`vm/examples/paging.rs`) does the same accesses on each kind of memory. What the system's
+//! kinds may use is what ours used, everything of the process counted.
 
 mod figures;
 mod plots;
