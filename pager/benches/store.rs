@@ -10,6 +10,7 @@
 use std::env;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ fn main() {
     let size = (slots + 2) * PAGE_SIZE;
 
     println!(
-        "pages a second, in {rounds} rounds; in brackets new pages a write, all pages written for a new one, and the share of what the device does with the same writes"
+        "pages a second, in {rounds} rounds; in brackets new pages a write, all pages written for a new one, the share of what the device does with the same writes, and of what it does with the same reads and writes and a checksum of each page"
     );
     let memory = MemoryDisk(Mutex::new(vec![0; size]));
     superblock::format(&memory, PAGE_SIZE, *b"only for a bench").expect("memory can be formatted");
@@ -60,12 +61,48 @@ fn main() {
     terabyte(if measured { 1 << 24 } else { 1 << 12 });
 }
 
-/// A device that notes what is written to it, and where.
+/// A device that notes what is transferred, and where.
 struct Recorded<D> {
     disk: D,
     prefers_long_writes: bool,
-    /// Offsets and how many pages.
-    writes: Mutex<Vec<(u64, usize)>>,
+    transfers: Transfers,
+}
+
+/// Transfers of whole pages: an offset, how many pages, and whether they were read, in one number each. To note
+/// one takes a few nanoseconds, so that nearly all that is measured is the store's own.
+struct Transfers {
+    all: Vec<AtomicU64>,
+    count: AtomicUsize,
+}
+
+/// Bits of such a number, beside the offset of a page.
+const READ: u64 = 1 << 11;
+const PAGES: u64 = READ - 1;
+
+impl Transfers {
+    fn new() -> Self {
+        // Not zeros, which would be memory that is not there before it is written to.
+        Self { all: (0..1 << 20).map(|_| AtomicU64::new(1)).collect(), count: AtomicUsize::new(0) }
+    }
+
+    fn note(&self, transfer: u64) {
+        let at = self.count.fetch_add(1, Relaxed);
+        self.all[at % self.all.len()].store(transfer, Relaxed);
+    }
+
+    fn forget(&self) {
+        self.count.store(0, Relaxed);
+    }
+
+    /// Offsets, how many pages, and whether they were read.
+    fn noted(&self) -> impl Iterator<Item = (u64, usize, bool)> + '_ {
+        let count = self.count.load(Relaxed);
+        assert!(count <= self.all.len(), "there is room for all");
+        self.all[..count].iter().map(|transfer| {
+            let transfer = transfer.load(Relaxed);
+            (transfer & !(READ | PAGES), (transfer & PAGES) as usize, transfer & READ != 0)
+        })
+    }
 }
 
 impl<D: Disk> Disk for Recorded<D> {
@@ -78,11 +115,12 @@ impl<D: Disk> Disk for Recorded<D> {
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, DiskError> {
+        self.transfers.note(offset | (buffer.len() / PAGE_SIZE) as u64 | READ);
         self.disk.read_at(offset, buffer)
     }
 
     fn write_at(&self, offset: u64, pieces: &[&[u8]]) -> Result<usize, DiskError> {
-        self.writes.lock().unwrap().push((offset, pieces.len()));
+        self.transfers.note(offset | pieces.len() as u64);
         self.disk.write_at(offset, pieces)
     }
 
@@ -103,14 +141,16 @@ struct Bench<D: Disk> {
     rounds: usize,
 }
 
-/// What came out: pages a second, new pages a write, pages written for a new one, and the share of what the
-/// device does with the same writes.
-struct Figures([f64; 4]);
+/// What came out: pages a second, new pages a write, pages written for a new one, and the shares of what the
+/// device does with the same writes, and of what it does with the same reads and writes and a checksum of each
+/// page.
+struct Figures([f64; 5]);
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self([rate, pages, written, share]) = self;
-        write!(f, "{rate:>9.0} ({pages:>4.1}; {written:.2}; {:>3.0} %)", 100.0 * share)
+        let Self([rate, pages, written, writes, all]) = self;
+        let [writes, all] = [writes, all].map(|share| 100.0 * share);
+        write!(f, "{rate:>9.0} ({pages:>4.1}; {written:.2}; {writes:>3.0} %, {all:>3.0} %)")
     }
 }
 
@@ -122,8 +162,7 @@ impl<D: Disk> Bench<D> {
         now: fn() -> Duration,
         rounds: usize,
     ) -> Self {
-        let writes = Mutex::new(Vec::with_capacity(1 << 20));
-        let store = SwapStore::open(Recorded { disk, prefers_long_writes, writes });
+        let store = SwapStore::open(Recorded { disk, prefers_long_writes, transfers: Transfers::new() });
         Self { name, store: store.unwrap_or_else(|error| panic!("{error}")), now, rounds }
     }
 
@@ -156,24 +195,35 @@ impl<D: Disk> Bench<D> {
         let new = (after.pages_written - before.pages_written) as f64;
         let again = (after.pages_rewritten - before.pages_rewritten) as f64;
         let runs = (after.runs_written - before.runs_written) as f64;
-        let writes =
-            std::mem::replace(&mut *self.store.disk().writes.lock().unwrap(), Vec::with_capacity(1 << 20));
-        let mut next = 0;
-        let by_device = self.timed(|| {
-            for (offset, count) in writes {
-                // As those are, they are not in the caches of the processor.
-                next = if next + count > pages.len() { 0 } else { next };
-                let written = self.store.disk().disk.write_at(offset, &pages[next..next + count]);
-                assert_eq!(written, Ok(count * PAGE_SIZE));
-                next += count;
-            }
-        });
-        Figures([
-            new / time.as_secs_f64(),
-            new / runs,
-            (new + again) / new,
-            by_device.as_secs_f64() / time.as_secs_f64(),
-        ])
+        let Recorded { disk, transfers, .. } = self.store.disk();
+        let mut memory = vec![1; CALL * PAGE_SIZE];
+        let mut sum = 0;
+        let mut again_with = |reads: bool, checksums: bool| {
+            let mut next = 0;
+            self.timed(|| {
+                for (offset, count, is_read) in transfers.noted() {
+                    let len = count * PAGE_SIZE;
+                    if is_read && reads {
+                        assert_eq!(disk.read_at(offset, &mut memory[..len]), Ok(len));
+                    }
+                    if is_read {
+                        continue;
+                    }
+                    // As those are, they are not in the caches of the processor.
+                    next = if next + count > pages.len() { 0 } else { next };
+                    let pages = &pages[next..next + count];
+                    if checksums {
+                        sum ^= pages.iter().fold(0, |sum, page| sum ^ crc32fast::hash(page));
+                    }
+                    assert_eq!(disk.write_at(offset, pages), Ok(len));
+                    next += count;
+                }
+            })
+        };
+        let times = [time, again_with(false, false), again_with(true, true)];
+        std::hint::black_box(sum);
+        let [time, writes, all] = times.map(|time| time.as_secs_f64());
+        Figures([new / time, new / runs, (new + again) / new, writes / time, all / time])
     }
 
     /// Where half of the store is full and stays so: calls of pages replace others, any of them, until all
@@ -185,7 +235,7 @@ impl<D: Disk> Bench<D> {
         for round in 0..8 {
             if round == 4 {
                 (before, time) = (self.store.counters(), Duration::ZERO);
-                self.store.disk().writes.lock().unwrap().clear();
+                self.store.disk().transfers.forget();
             }
             for call in 0..calls {
                 for _ in 0..CALL {
@@ -207,7 +257,7 @@ impl<D: Disk> Bench<D> {
     }
 
     fn written(&self, pages: &[&[u8]], call: usize) -> Figures {
-        self.store.disk().writes.lock().unwrap().clear();
+        self.store.disk().transfers.forget();
         let before = self.store.counters();
         let mut time = Duration::ZERO;
         for _ in 0..self.rounds {

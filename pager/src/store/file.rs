@@ -430,6 +430,17 @@ impl FileDisk {
         self.rings.is_some()
     }
 
+    /// Writes up to `N` pieces by way of the page cache.
+    fn write_pieces<const N: usize>(&self, offset: u64, pieces: &[&[u8]]) -> Result<usize, DiskError> {
+        let mut slices = [IoSlice::new(&[]); N];
+        let count = pieces.len().min(N);
+        for (slice, piece) in slices.iter_mut().zip(pieces) {
+            *slice = IoSlice::new(piece);
+        }
+        rustix::io::retry_on_intr(|| rustix::io::pwritev(&self.file, &slices[..count], offset))
+            .map_err(disk_error)
+    }
+
     /// Lets some work have memory for a transfer.
     fn with_memory<T>(memory: &Mutex<Vec<Aligned>>, work: impl FnOnce(&mut [u8]) -> T) -> T {
         let locked = || memory.lock().unwrap_or_else(PoisonError::into_inner);
@@ -507,13 +518,12 @@ impl Disk for FileDisk {
             return rustix::io::retry_on_intr(|| rustix::io::pwrite(&self.file, piece, offset))
                 .map_err(disk_error);
         }
-        let mut slices = [IoSlice::new(&[]); RUN];
-        let count = pieces.len().min(RUN);
-        for (slice, piece) in slices.iter_mut().zip(pieces) {
-            *slice = IoSlice::new(piece);
+        // A list for 64 pieces takes longer to make than most are.
+        if pieces.len() <= 8 {
+            self.write_pieces::<8>(offset, pieces)
+        } else {
+            self.write_pieces::<RUN>(offset, pieces)
         }
-        rustix::io::retry_on_intr(|| rustix::io::pwritev(&self.file, &slices[..count], offset))
-            .map_err(disk_error)
     }
 
     fn at_once(&self) -> usize {

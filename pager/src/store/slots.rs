@@ -161,9 +161,11 @@ impl Slots {
             self.set(slot);
         }
         // A run lies in one zone, or goes on in the next one.
-        for slot in [run.start, run.end - 1] {
-            self.note_zone(slot);
-            self.note_written(slot);
+        let ends = [run.start, run.end - 1];
+        let zones = if ends[0] / ZONE == ends[1] / ZONE { &ends[..1] } else { &ends[..] };
+        for slot in zones {
+            self.note_zone(*slot);
+            self.note_written(*slot);
         }
         self.heads[usize::from(is_many)] = run.end;
         self.begin_write(&run);
@@ -399,19 +401,52 @@ impl Slots {
 /// By how much the longest run of free slots in a zone falls short of 64: 0 if by nothing, 1 if it has 32 at
 /// least, then 16, and so on; [`NONE`] if there is no free slot.
 fn shortage(words: &[u64]) -> u8 {
-    // A bit for each run of `length` free slots that begins there.
-    let mut runs = [0; ZONE_WORDS];
-    runs.iter_mut().zip(words).for_each(|(run, word)| *run = !word);
+    // As most zones of an empty device are.
+    if words.contains(&0) {
+        return 0;
+    }
+    let mut runs = Starts::of_one(words);
     let (mut shortage, mut length) = (NONE, 1);
-    while shortage > 0 && runs.iter().any(|run| *run != 0) {
+    while shortage > 0 && runs.are_some() {
         shortage -= 1;
-        for at in 0..ZONE_WORDS {
-            let next = runs.get(at + 1).copied().unwrap_or(0);
-            runs[at] &= runs[at] >> length | next << (BITS as u32 - length);
-        }
+        runs = runs.followed(&runs, length);
         length = (length * 2).min(BITS as u32 / 2);
     }
     shortage
+}
+
+/// Where runs of some number of free slots begin in a zone: a bit for each such slot.
+#[derive(Clone, Copy)]
+struct Starts([u64; ZONE_WORDS]);
+
+impl Starts {
+    /// Runs of one: all slots that are free, of as many words as there are.
+    fn of_one(words: &[u64]) -> Self {
+        let mut starts = [0; ZONE_WORDS];
+        starts.iter_mut().zip(words).for_each(|(start, word)| *start = !word);
+        Self(starts)
+    }
+
+    /// Those of them that are followed by one of these, this many slots after they begin: 1 to 64.
+    fn followed(&self, by: &Self, after: u32) -> Self {
+        let mut following = [0; ZONE_WORDS + 1];
+        following[..ZONE_WORDS].copy_from_slice(&by.0);
+        // In two steps, as a word cannot be shifted by all of its bits.
+        Self(core::array::from_fn(|at| {
+            let (low, high) = (following[at], following[at + 1]);
+            self.0[at] & (low >> (after - 1) >> 1 | high << (BITS as u32 - after))
+        }))
+    }
+
+    fn are_some(&self) -> bool {
+        self.0.iter().fold(0, |all, word| all | word) != 0
+    }
+
+    /// The first one.
+    fn first(&self) -> Option<u64> {
+        let at = self.0.iter().position(|word| *word != 0)?;
+        Some(at as u64 * BITS + u64::from(self.0[at].trailing_zeros()))
+    }
 }
 
 fn shortage_of(run: u64) -> u8 {
@@ -429,21 +464,6 @@ pub(super) fn each(first: u64, mut bits: u64) -> impl Iterator<Item = u64> {
     })
 }
 
-/// Where the longest run of bits that are not set begins, and how long it is.
-fn longest(words: &[u64]) -> (u64, u64) {
-    let (mut best, mut start) = ((0, 0), 0);
-    let end = words.len() as u64 * BITS;
-    while start < end {
-        let free = next(words, start, 0).min(end);
-        let taken = next(words, free, u64::MAX).min(end);
-        if taken - free > best.1 {
-            best = (free, taken - free);
-        }
-        start = taken;
-    }
-    best
-}
-
 /// The first bit from here on that is not set, or with `flip` of all ones the first one that is; the end if
 /// there is none.
 fn next(words: &[u64], from: u64, flip: u64) -> u64 {
@@ -458,20 +478,35 @@ fn next(words: &[u64], from: u64, flip: u64) -> u64 {
     words.len() as u64 * BITS
 }
 
-/// The first run of this many slots in a zone, or else the longest one.
+/// The first run of this many slots in a zone, or else the first of the longest. Those of more than
+/// [`SEGMENT`] slots are as good as longer ones.
 fn longest_run(words: &[u64], first: u64, most: u64) -> Range<u64> {
-    let end = words.len() as u64 * BITS;
-    let mut start = 0;
-    while start < end {
-        let free = next(words, start, 0);
-        let taken = next(words, free, u64::MAX);
-        if taken - free >= most {
-            return first + free..first + free + most;
+    let most = most.min(SEGMENT) as u32;
+    // Runs of 1, 2, 4 and so on, as long as there are any.
+    let mut powers = [Starts::of_one(words); BITS.ilog2() as usize + 1];
+    let (mut longest, mut power) = (1, 0);
+    while 2 * longest <= most {
+        let longer = powers[power].followed(&powers[power], longest);
+        if !longer.are_some() {
+            break;
         }
-        start = taken.max(start + 1);
+        power += 1;
+        powers[power] = longer;
+        longest *= 2;
     }
-    let (start, len) = longest(words);
-    first + start..first + start + len.min(most)
+    // And those of the next smaller ones that follow them.
+    let mut starts = powers[power];
+    for (shorter, runs) in powers[..power].iter().enumerate().rev() {
+        let len = longest + (1 << shorter);
+        let longer = if len <= most { starts.followed(runs, longest) } else { continue };
+        if longer.are_some() {
+            (starts, longest) = (longer, len);
+        }
+    }
+    match starts.first() {
+        Some(start) => first + start..first + start + u64::from(longest),
+        None => first..first,
+    }
 }
 
 /// Levels of zeros, each a 64th of the one below, up to a single one.
@@ -590,15 +625,15 @@ mod tests {
     #[test]
     fn the_longest_run_of_a_zone() {
         for (words, expected) in [
-            (&[0, 0][..], (0, 128)),
-            (&[u64::MAX, u64::MAX], (0, 0)),
-            (&[1, 0], (1, 127)),
-            (&[!0 >> 1, 1 << 63], (63, 64)),
-            (&[0b1001, !0], (4, 60)),
-            (&[!0b0110_1110], (1, 3)),
+            (&[0, 0][..], 0..64),
+            (&[u64::MAX, u64::MAX], 0..0),
+            (&[1, 0], 1..65),
+            (&[!0 >> 1, 1 << 63], 63..127),
+            (&[0b1001, !0], 4..64),
+            (&[!0b0110_1110], 1..4),
         ] {
-            assert_eq!(longest(words), expected, "{words:x?}");
-            assert_eq!(shortage(words), shortage_of(expected.1), "{words:x?}");
+            assert_eq!(longest_run(words, 0, 64), expected, "{words:x?}");
+            assert_eq!(shortage(words), shortage_of(expected.end - expected.start), "{words:x?}");
         }
         for (run, expected) in
             [(0, 7), (1, 6), (2, 5), (3, 5), (4, 4), (31, 2), (32, 1), (63, 1), (64, 0), (512, 0)]
@@ -607,6 +642,23 @@ mod tests {
         }
         assert_eq!(longest_run(&[0b1001, 0], 512, 2), 513..515);
         assert_eq!(longest_run(&[!0b0110_1110], 0, 9), 1..4);
+    }
+
+    proptest! {
+        #[test]
+        fn a_run_is_the_first_that_is_long_enough_or_longest(
+            words in prop::collection::vec(prop_oneof![Just(0), Just(!0), any::<u64>(), any::<u64>().prop_map(|word| word & word << 1 & word << 2)], 1..=ZONE_WORDS),
+            most in 1..=64_u64,
+        ) {
+            let is_free = |slot: u64| words[(slot / BITS) as usize] >> (slot % BITS) & 1 == 0;
+            let end = words.len() as u64 * BITS;
+            let len = |start: u64| (start..end.min(start + most)).take_while(|slot| is_free(*slot)).count() as u64;
+            let longest = (0..end).map(len).max().unwrap();
+            let start = (0..end).find(|start| len(*start) == longest).unwrap();
+            prop_assert_eq!(longest_run(&words, 512, most), 512 + start..512 + start + longest);
+            let longest = (0..end).map(|start| (start..end).take_while(|slot| is_free(*slot)).count()).max();
+            prop_assert_eq!(shortage(&words), shortage_of(longest.unwrap() as u64));
+        }
     }
 
     #[test]
