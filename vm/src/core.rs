@@ -1,8 +1,8 @@
 //! The kernel's half: what it knows, and which thread does what with it.
 //!
-//! One thread takes faults (`faults`), another takes what managers say (`managers`); `evict` takes pages away
-//! for both, and `objects` makes and ends objects. All of them decide by [`Pages`] under one lock and act
-//! after they have released it: no message is sent, and no page moved, with the lock held. Neither thread
+//! One thread takes faults (`faults`), others take what managers say (`managers`); `evict` takes pages away
+//! for all, and `objects` makes and ends objects. All of them decide by [`Pages`] under one lock and act
+//! after they have released it: no message is sent, and no page moved, with the lock held. No such thread
 //! ever waits for a manager, except that the default manager may serve its messages in the thread that sends
 //! them. What cannot be done at once is tried again a moment later: the thread that wants the page is woken,
 //! and faults again.
@@ -23,6 +23,7 @@ use crate::evict::Batch;
 use crate::handlers::Handlers;
 use crate::latency::Recorder;
 use crate::lock::lock;
+use crate::managers::Flushes;
 use crate::objects::{NotSent, Object, Ports};
 use crate::pages::{ObjectId, Pages};
 use crate::places::Places;
@@ -50,6 +51,7 @@ pub(crate) struct Core {
     /// How many threads wait for that.
     pub(crate) waiting: AtomicUsize,
     pub(crate) handlers: Handlers,
+    pub(crate) flushes: Flushes,
     pub(crate) patience: Duration,
     pub(crate) start: Instant,
     pub(crate) counts: Counts,
@@ -126,6 +128,7 @@ impl Core {
             changed: Condvar::new(),
             waiting: AtomicUsize::new(0),
             handlers: Handlers::new(),
+            flushes: Flushes::default(),
             patience: limits.patience,
             start: Instant::now(),
             counts: Counts::default(),

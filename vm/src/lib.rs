@@ -70,7 +70,8 @@
 //!   page that was there before must be what it had, or was given. Anything else is an error of the manager,
 //!   and the page is lost.
 //! - `memory_object_lock_request` takes the pages of its range away, whatever it asks for, and returns those
-//!   that were changed.
+//!   that were changed. For the default manager a thread does that which does nothing else, so that the manager
+//!   need not have another one to take them back.
 //! - A manager has [`Limits::patience`] to answer. One that is slower, gone, or that destroys its object
 //!   costs its own mapping: access to what is not there is SIGBUS, as it is for a page that a manager answers
 //!   with an error.
@@ -338,6 +339,7 @@ pub(crate) struct Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.stop_servers.iter().for_each(Stop::stop);
+        self.core.flushes.stop();
         signal::serve_no_more(&self.core);
         // The counter is far from its end, so that this does not wait.
         let _ = rustix::io::write(&*self.stop, &1_u64.to_ne_bytes());
@@ -380,6 +382,8 @@ impl Vm {
         running.spawn("vm own ports", move || {
             let _ = Server::until(&core.own_ports, &stop_own).with(mach(&*core)).inline().run();
         })?;
+        let core = running.core.clone();
+        running.spawn("vm flushes", move || core.serve_flushes())?;
         Ok(Self(Arc::new(running)))
     }
 

@@ -1,7 +1,8 @@
 //! What managers say: the routines of the interface `mach` that are sent to an object's control port.
 
+use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use mach_defs::gnu::mach::{Mach, MemoryObjectGetAttributesReply, VmOffset, VmSize};
 use mach_defs::gnu::memory_object;
@@ -103,6 +104,83 @@ impl Core {
             }
         }
         self.placed_all(object, some);
+    }
+}
+
+/// A `memory_object_lock_request`.
+pub(crate) struct Flush {
+    object: Arc<Object>,
+    offset: VmOffset,
+    size: VmSize,
+    reply_to: AnyRight<'static, Task>,
+}
+
+/// Those for the pages of the default manager, which go away in a thread of their own: the one that the manager
+/// has asked in may be all that it has to take them back.
+#[derive(Default)]
+pub(crate) struct Flushes {
+    state: Mutex<FlushState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct FlushState {
+    waiting: VecDeque<Flush>,
+    stopped: bool,
+}
+
+/// How many of them may wait.
+const FLUSHES: usize = 4096;
+
+impl Flushes {
+    fn push(&self, flush: Flush) -> Result<(), KernReturn> {
+        let mut state = lock(&self.state);
+        if state.stopped || state.waiting.len() == FLUSHES {
+            return Err(KernReturn::KERN_RESOURCE_SHORTAGE);
+        }
+        state.waiting.push_back(flush);
+        drop(state);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// The next one, once there is one; `None` at the end.
+    fn next(&self) -> Option<Flush> {
+        let mut state = lock(&self.state);
+        while state.waiting.is_empty() && !state.stopped {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if state.stopped { None } else { state.waiting.pop_front() }
+    }
+
+    pub(crate) fn stop(&self) {
+        let mut state = lock(&self.state);
+        state.stopped = true;
+        let left = std::mem::take(&mut state.waiting);
+        drop(state);
+        drop(left);
+        self.changed.notify_all();
+    }
+}
+
+impl Core {
+    /// Takes pages away that the default manager wants to have back, until the end.
+    pub(crate) fn serve_flushes(&self) {
+        while let Some(flush) = self.flushes.next() {
+            let _ = self.do_flush(flush);
+        }
+    }
+
+    fn do_flush(&self, flush: Flush) -> Result<(), KernReturn> {
+        let Flush { object, offset, size, reply_to } = flush;
+        self.flush(&object, object.range(offset, size));
+        if reply_to.name().is_valid() {
+            let ports = self.ports_of(&object).map_err(|_| KernReturn::KERN_FAILURE)?;
+            let control = &ports.control;
+            let _ =
+                memory_object::memory_object_lock_completed(&self.kernel, reply_to, control, offset, size);
+        }
+        Ok(())
     }
 }
 
@@ -232,18 +310,9 @@ impl Mach<Task> for Core {
         reply_to: AnyRight<'static, Task>,
     ) -> Result<(), KernReturn> {
         let object = self.by_control(&control)?;
-        self.flush(&object, object.range(offset, size));
-        if reply_to.name().is_valid() {
-            let ports = self.ports_of(&object).map_err(|_| KernReturn::KERN_FAILURE)?;
-            let _ = memory_object::memory_object_lock_completed(
-                &self.kernel,
-                reply_to,
-                &ports.control,
-                offset,
-                size,
-            );
-        }
-        Ok(())
+        let flush = Flush { object, offset, size, reply_to };
+        // The default manager may have one thread, which is this one.
+        if flush.object.external { self.do_flush(flush) } else { self.flushes.push(flush) }
     }
 
     fn memory_object_destroy(&self, control: Port<'_, Task>, _reason: KernReturn) -> Result<(), KernReturn> {

@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::collections::HashMap;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 use std::sync::Mutex;
@@ -13,9 +14,11 @@ use std::time::Duration;
 use common::{PAGE, stamp};
 use mach_defs::gnu::mach;
 use mach_defs::gnu::memory_object::{MemoryObject, memory_object};
+use mach_defs::gnu::memory_object_default::{MemoryObjectDefault, memory_object_default};
 use mach_vm::{Faults, Limits, Protection, Vm, VmError};
 use mig_runtime::kernel::local::{Host, Local};
-use mig_runtime::{KernReturn, OolMemory, Port, ReceiveRight, SendRight, Server};
+use mig_runtime::platform::Std;
+use mig_runtime::{KernReturn, OolMemory, Port, PortSet, ReceiveRight, SendRight, Server};
 
 const PAGES: usize = 300;
 
@@ -414,4 +417,147 @@ fn a_silent_manager_costs_its_own_mapping() {
             std::process::exit(0);
         });
     });
+}
+
+/// A default manager with one thread, which may be the kernel's, and room for one message at its object. When it
+/// is asked for a page for the first time it wants all of them back.
+struct Demanding {
+    task: Local,
+    set: PortSet<Local>,
+    object: Mutex<Option<ReceiveRight<Local>>>,
+    reply: ReceiveRight<Local>,
+    pages: Mutex<HashMap<u64, Vec<u8>>>,
+    asked: AtomicU64,
+    ended: AtomicU64,
+}
+
+impl MemoryObjectDefault<Local> for Demanding {
+    fn memory_object_create(
+        &self,
+        _: Port<'_, Local>,
+        object: ReceiveRight<Local>,
+        _size: u64,
+        _control: SendRight<Local>,
+        _name: SendRight<Local>,
+        _page_size: u64,
+    ) -> Result<(), KernReturn> {
+        self.task.set_queue_limit(object.name(), 1)?;
+        self.set.insert(&object)?;
+        *self.object.lock().unwrap() = Some(object);
+        Ok(())
+    }
+}
+
+impl MemoryObject<Local> for Demanding {
+    fn memory_object_data_request(
+        &self,
+        _: Port<'_, Local>,
+        control: SendRight<Local>,
+        offset: u64,
+        length: u64,
+        _access: i32,
+    ) -> Result<(), KernReturn> {
+        if self.asked.fetch_add(1, Ordering::SeqCst) == 0 {
+            let all = (PAGES * PAGE) as u64;
+            mach::memory_object_lock_request(&control, 0, all, 2, true, 0, &self.reply)?;
+        }
+        for page in (offset..offset + length).step_by(PAGE) {
+            let data = self.pages.lock().unwrap()[&page].clone();
+            let no_reply = ReceiveRight::null(self.task.clone());
+            mach::memory_object_data_supply(&control, page, &data[..], 0, false, &no_reply)?;
+        }
+        Ok(())
+    }
+
+    fn memory_object_data_return(
+        &self,
+        _: Port<'_, Local>,
+        _control: SendRight<Local>,
+        offset: u64,
+        data: OolMemory<Local>,
+        _dirty: bool,
+        _kernel_copy: bool,
+    ) -> Result<(), KernReturn> {
+        let offsets = (offset..).step_by(PAGE);
+        self.pages.lock().unwrap().extend(offsets.zip(data.chunks(PAGE).map(<[u8]>::to_vec)));
+        Ok(())
+    }
+
+    fn memory_object_lock_completed(
+        &self,
+        _: Port<'_, Local>,
+        _control: SendRight<Local>,
+        offset: u64,
+        length: u64,
+    ) -> Result<(), KernReturn> {
+        assert_eq!((offset, length), (0, (PAGES * PAGE) as u64));
+        Ok(())
+    }
+
+    fn memory_object_terminate(
+        &self,
+        _: Port<'_, Local>,
+        _control: ReceiveRight<Local>,
+        _name: ReceiveRight<Local>,
+    ) -> Result<(), KernReturn> {
+        self.ended.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+#[test]
+fn what_the_default_manager_wants_back_it_gets_though_its_only_thread_has_asked_for_it() {
+    let host = Host::new();
+    let task = host.new_task("manager");
+    let before = task.census();
+    // Nobody waits for this long.
+    let limits = Limits {
+        resident: 64 * PAGE,
+        patience: Duration::from_secs(1 << 20),
+        faults: Faults::Calls,
+        ..Limits::default()
+    };
+    let vm = Vm::new(&host, limits).unwrap();
+    let manager = Demanding {
+        set: PortSet::allocate(&task).unwrap(),
+        object: Mutex::default(),
+        reply: ReceiveRight::allocate(&task).unwrap(),
+        pages: Mutex::default(),
+        asked: AtomicU64::new(0),
+        ended: AtomicU64::new(0),
+        task: task.clone(),
+    };
+    let port = ReceiveRight::allocate(&task).unwrap();
+    manager.set.insert(&port).unwrap();
+    vm.set_default_manager(port.make_send().unwrap()).unwrap();
+    let server =
+        Server::on(&manager.set).with(memory_object_default(&manager)).with(memory_object(&manager)).inline();
+    server
+        .serve_while(|| {
+            let memory = vm.open(PAGES * PAGE).unwrap();
+            // No two side by side, so that each page returns in a message of its own.
+            for page in (0..PAGES).step_by(2) {
+                memory.write_at(page * PAGE, &expected()[page * PAGE..][..PAGE]).unwrap();
+            }
+            let mut back = vec![0; PAGE];
+            memory.read_at(0, &mut back).unwrap();
+            assert_eq!(back, expected()[..PAGE]);
+            let completed = Server::on(&manager.reply).with(memory_object(&manager));
+            assert_eq!(completed.serve_one::<Std>(None), Ok(true));
+            drop(completed);
+            let written: Vec<u64> = (0..PAGES).step_by(2).map(|page| (page * PAGE) as u64).collect();
+            assert!(written.iter().all(|page| manager.pages.lock().unwrap().contains_key(page)));
+            for page in (0..PAGES).step_by(2) {
+                memory.read_at(page * PAGE, &mut back).unwrap();
+                assert_eq!(back, expected()[page * PAGE..][..PAGE], "page {page}");
+            }
+            drop(memory);
+            while manager.ended.load(Ordering::SeqCst) == 0 {
+                thread::yield_now();
+            }
+        })
+        .unwrap();
+    drop((vm, server));
+    drop((manager, port));
+    assert_eq!(task.census(), before);
 }
