@@ -12,7 +12,9 @@ use mach_defs::gnu::pager::default_pager_alerts::default_pager_space_alert;
 use mig_runtime::abi::Gnu;
 use mig_runtime::kernel::NoWait;
 use mig_runtime::platform::{Mutex, Platform};
-use mig_runtime::{ArrayVec, KernReturn, Kernel, NameOf, Port, PortSet, ReceiveRight, SendRight};
+use mig_runtime::{
+    ArrayVec, KernReturn, Kernel, NameOf, Notification, Port, PortSet, ReceiveRight, SendRight,
+};
 
 use super::SwapPager;
 use crate::areas::{Area, HURD_EINVAL};
@@ -55,6 +57,8 @@ struct Made<K: Kernel> {
     priority: u8,
     /// How many segments were added, for their names.
     segments: u32,
+    /// Nobody has a right to it any more.
+    is_orphan: bool,
 }
 
 /// Whom to tell, once, and of what: the number of free pages below which, or above which.
@@ -104,10 +108,13 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> BackingStore<K> for SwapPager<
         let port = ReceiveRight::allocate(&self.kernel)?;
         let right = port.make_send()?;
         self.backing_stores.set.insert(&port)?;
+        // One that nobody can speak of any more does not take a place for ever.
+        port.request_notification(Notification::NoSenders { sync: 1 }, &port).map(drop)?;
+        self.forget_orphans()?;
         // Areas that are not of such a store have 0.
         let group = self.backing_stores.last_group.fetch_add(1, Relaxed).wrapping_add(1).max(1);
         let priority = if [HIGHEST, NO_PRIORITY].contains(&priority) { HIGHEST as u8 } else { 0 };
-        let made = Made { port, group, priority, segments: 0 };
+        let made = Made { port, group, priority, segments: 0, is_orphan: false };
         let mut all = self.backing_stores.all.lock();
         let place = all.iter_mut().find(|place| place.is_none());
         *place.ok_or(KernReturn::KERN_RESOURCE_SHORTAGE)? = Some(made);
@@ -225,6 +232,25 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> BackingStore<K> for SwapPager<
 }
 
 impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
+    /// Nobody has a right to a backing store. It goes when it has no segments, which can be taken away by
+    /// their names.
+    pub(super) fn backing_store_left(&self, port: NameOf<K>) -> Result<(), KernReturn> {
+        self.backing_stores.with(port, |store| store.is_orphan = true)?;
+        self.forget_orphans()
+    }
+
+    /// Forgets backing stores to which nobody has a right, and that have no segments.
+    fn forget_orphans(&self) -> Result<(), KernReturn> {
+        let areas = self.areas()?.list();
+        let is_over =
+            |store: &mut Made<K>| store.is_orphan && !areas.iter().any(|area| area.group == store.group);
+        let gone = || self.backing_stores.all.lock().iter_mut().find_map(|store| store.take_if(is_over));
+        while let Some(store) = gone() {
+            drop(store);
+        }
+        Ok(())
+    }
+
     /// Tells whoever wants to know that there is little room, or much again.
     pub(super) fn tell_of_space(&self) {
         let stores = &self.backing_stores;

@@ -264,6 +264,9 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         rights_made: u32,
     ) -> Result<(), KernReturn> {
         self.counters.no_senders.count();
+        if asked_for && self.backing_stores.has(at.port) {
+            return self.backing_store_left(at.port);
+        }
         let entry = self.entry(at.port)?;
         let turn = self.turn(&entry, at)?;
         if !asked_for {
