@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use mig_runtime::platform::{Mutex, Platform};
 use mig_runtime::{KernReturn, Kernel, NameOf, SendRight};
@@ -107,13 +108,17 @@ pub trait Devices<K: Kernel>: Send + Sync + 'static {
 pub struct PagingSpace<K: Kernel, V: Devices<K>, P: Platform> {
     devices: V,
     volumes: Arc<Volumes<Runs<V::Disk>, P>>,
-    /// The areas that are parts of devices, so that none is used twice.
+    /// The areas that are parts of devices, or are about to be, so that none is used twice.
     storage: Mutex<P, Vec<Storage<NameOf<K>>>>,
+    /// Of the last one.
+    number: AtomicU64,
     kernel: core::marker::PhantomData<fn(K)>,
 }
 
 struct Storage<N> {
-    name: String,
+    number: u64,
+    /// `None` as long as the area is not there yet.
+    name: Option<String>,
     device: N,
     runs: Vec<(u64, u64)>,
 }
@@ -124,7 +129,48 @@ const PRIORITY: u8 = 0;
 impl<K: Kernel, V: Devices<K>, P: Platform> PagingSpace<K, V, P> {
     /// The areas in `volumes`, which is the store of the pager, too.
     pub fn new(devices: V, volumes: Arc<Volumes<Runs<V::Disk>, P>>) -> Self {
-        Self { devices, volumes, storage: Mutex::<P, _>::new(Vec::new()), kernel: core::marker::PhantomData }
+        let (storage, number) = (Mutex::<P, _>::new(Vec::new()), AtomicU64::new(0));
+        Self { devices, volumes, storage, number, kernel: core::marker::PhantomData }
+    }
+
+    /// Sees to it that nobody else gets these parts of a device. Returns the number by which they are known.
+    fn reserve(&self, device: NameOf<K>, runs: &[(u64, u64)]) -> Option<u64> {
+        let meets = |one: &(u64, u64), other: &(u64, u64)| {
+            one.0 < other.0.saturating_add(other.1) && other.0 < one.0.saturating_add(one.1)
+        };
+        let is_used = |used: &Storage<_>| {
+            used.device == device && used.runs.iter().any(|used| runs.iter().any(|run| meets(used, run)))
+        };
+        let number = self.number.fetch_add(1, Relaxed);
+        let reserved = Storage { number, name: None, device, runs: runs.into() };
+        let mut storage = self.storage.lock();
+        if storage.iter().any(is_used) {
+            return None;
+        }
+        storage.push(reserved);
+        Some(number)
+    }
+
+    /// A store on parts of a device, which may be slow to say how large it is.
+    fn attach(
+        &self,
+        device: SendRight<K>,
+        runs: &[(u64, u64)],
+        area: Area<'_>,
+    ) -> Result<SwapStore<Runs<V::Disk>, P>, KernReturn> {
+        let name = area.name;
+        let disk = self.devices.attach(device);
+        let disk = disk.map_err(|code| self.refuse(name, &format_args!("its device says {code}"), code))?;
+        if area.record_size.is_some_and(|size| size != disk.record_size()) {
+            return Err(self.refuse(name, &"its records have another size", HURD_EINVAL));
+        }
+        let page_size = self.volumes.page_size();
+        if page_size % disk.record_size() != 0 {
+            return Err(self.refuse(name, &"its records are larger than pages", HURD_EINVAL));
+        }
+        let parts = Runs::new(disk, runs);
+        let parts = parts.map_err(|error| self.refuse(name, &format_args!("{error:?}"), HURD_EINVAL))?;
+        SwapStore::raw(parts, page_size).map_err(|error| self.refuse(name, &error, HURD_EINVAL))
     }
 
     fn add(
@@ -185,34 +231,23 @@ impl<K: Kernel, V: Devices<K>, P: Platform> Areas<K> for PagingSpace<K, V, P> {
         if runs.len() > RUNS_MAX {
             return Err(self.refuse(name, &format_args!("it is in more than {RUNS_MAX} parts"), HURD_EINVAL));
         }
-        let port = device.name();
-        // Held until the area is there, so that two calls do not both find it unused.
-        let mut storage = self.storage.lock();
-        let meets = |one: &(u64, u64), other: &(u64, u64)| {
-            one.0 < other.0.saturating_add(other.1) && other.0 < one.0.saturating_add(one.1)
-        };
-        let is_used = |used: &Storage<_>| {
-            used.device == port && used.runs.iter().any(|used| runs.iter().any(|run| meets(used, run)))
-        };
-        if storage.iter().any(is_used) {
+        // Before the device is spoken to, which may take its time, so that two calls do not both find it unused.
+        let Some(number) = self.reserve(device.name(), runs) else {
             return Err(self.refuse(name, &"it is in use already", KernReturn::KERN_INVALID_ARGUMENT));
+        };
+        let store = self.attach(device, runs, area);
+        let mut new_name = Some(String::from(name));
+        let mut storage = self.storage.lock();
+        let added = store.and_then(|store| self.add(area, Ok(store)));
+        match &added {
+            Ok(()) => {
+                let reserved = storage.iter_mut().find(|storage| storage.number == number);
+                reserved.into_iter().for_each(|storage| storage.name = new_name.take());
+            }
+            Err(_) => storage.retain(|storage| storage.number != number),
         }
-        let disk = self.devices.attach(device);
-        let disk = disk.map_err(|code| self.refuse(name, &format_args!("its device says {code}"), code))?;
-        if area.record_size.is_some_and(|size| size != disk.record_size()) {
-            return Err(self.refuse(name, &"its records have another size", HURD_EINVAL));
-        }
-        let page_size = self.volumes.page_size();
-        if page_size % disk.record_size() != 0 {
-            return Err(self.refuse(name, &"its records are larger than pages", HURD_EINVAL));
-        }
-        let parts = Runs::new(disk, runs);
-        let parts = parts.map_err(|error| self.refuse(name, &format_args!("{error:?}"), HURD_EINVAL))?;
-        let store = SwapStore::raw(parts, page_size);
-        let store = store.map_err(|error| self.refuse(name, &error, HURD_EINVAL))?;
-        self.add(area, Ok(store))?;
-        storage.push(Storage { name: name.into(), device: port, runs: runs.into() });
-        Ok(())
+        drop(storage);
+        added
     }
 
     fn begin_removal(&self, name: &str) -> Result<(), KernReturn> {
@@ -222,9 +257,14 @@ impl<K: Kernel, V: Devices<K>, P: Platform> Areas<K> for PagingSpace<K, V, P> {
     }
 
     fn remove(&self, name: &str) -> bool {
+        // As long as another area could get this name.
+        let mut storage = self.storage.lock();
         let removed = self.volumes.remove(name) != Err(VolumeError::InUse);
         if removed {
-            self.storage.lock().retain(|storage| storage.name != name);
+            storage.retain(|storage| storage.name.as_deref() != Some(name));
+        }
+        drop(storage);
+        if removed {
             self.devices.tell(format_args!("paging space {name}: removed"));
         }
         removed

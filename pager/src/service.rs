@@ -71,7 +71,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> Service<K, P, S> {
         config: Config,
         prepare: Arc<dyn Fn(Duty) + Send + Sync>,
     ) -> Result<Self, StartError> {
-        let threads = (config.internal_threads, config.external_threads, config.io_threads.max(1));
+        let [io_threads, internal, external] = config.threads();
         let mut service = Self {
             pager: Arc::new(SwapPager::new(kernel, store, config)?),
             stops: Vec::new(),
@@ -79,7 +79,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> Service<K, P, S> {
             transfers: Vec::new(),
             failure: Arc::default(),
         };
-        for _ in 0..threads.2 {
+        for _ in 0..io_threads {
             let memory = service.pager.page_memory()?;
             let supplies = move |pager: &SwapPager<K, P, S>| pager.serve_supplies(memory);
             service.spawn_transfers(Duty::Supplies, &prepare, supplies)?;
@@ -113,17 +113,18 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> Service<K, P, S> {
             Server::until(pager.backing_store_ports(), stop)
                 .with(backing_store(pager))
                 .with(default_pager(pager))
+                .with(seqnos_notify(pager))
                 .run_on::<P>()
         })?;
         let ready = prepare.clone();
         service.spawn("pager internal", move |pager, stop| {
             ready(Duty::Internal);
-            let server = objects_server(pager, pager.internal_ports().into(), stop, threads.0);
+            let server = objects_server(pager, pager.internal_ports().into(), stop, internal);
             inline_if(pager.config().inline, server).run_on::<P>()
         })?;
         service.spawn("pager external", move |pager, stop| {
             prepare(Duty::External);
-            objects_server(pager, pager.external_ports().into(), stop, threads.1).run_on::<P>()
+            objects_server(pager, pager.external_ports().into(), stop, external).run_on::<P>()
         })?;
         Ok(service)
     }
@@ -194,7 +195,9 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> Service<K, P, S> {
         self.pager.backing_store_port().make_send()
     }
 
-    /// Stops serving, once what was received and what is on its way to the store is done.
+    /// Stops serving, once what was received and what is on its way to the store is done. Nothing is waited
+    /// for any longer: where a device does not work, what is on its way fails, and so goes back to the kernel
+    /// if that listens still.
     ///
     /// # Errors
     ///
@@ -258,7 +261,7 @@ fn objects_server<'a, K: Kernel<Abi = Gnu>, P: Platform, S: Store>(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The kernel refused a port.
+    /// The kernel refused a port, or there is no memory for what the [`Config`] asks for.
     Kernel(KernReturn),
     /// The system has no room for another thread.
     Thread,
@@ -279,7 +282,7 @@ impl From<SpawnError> for StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Kernel(code) => write!(f, "the kernel refused a port to the pager: {code}"),
+            Self::Kernel(code) => write!(f, "the kernel refused a port or memory to the pager: {code}"),
             Self::Thread => SpawnError.fmt(f),
         }
     }

@@ -6,6 +6,7 @@ mod world;
 use std::ffi::CString;
 use std::fmt;
 use std::ops::Range;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -14,11 +15,11 @@ use mach_defs::gnu::hurd::default_pager as hurd;
 use mach_defs::gnu::pager::backing_store as osf;
 use mach_defs::gnu::pager::default_pager_alerts::{DefaultPagerAlerts, default_pager_alerts};
 use mach_pager::Config;
-use mach_pager::areas::{Devices, HURD_EINVAL, PagingSpace};
+use mach_pager::areas::{Area, Areas as _, Devices, HURD_EINVAL, PagingSpace};
 use mach_pager::store::{Disk, DiskError, MemoryStore, Runs, Store as _, SwapStore, Volumes, superblock};
 use mig_runtime::kernel::local::Local;
 use mig_runtime::platform::Std;
-use mig_runtime::{CallError, KernReturn, ReceiveRight, SendRight, Server};
+use mig_runtime::{CallError, Dest, KernReturn, MsgBuf, ReceiveRight, SendOptions, SendRight, Server, Type};
 use world::Answer::*;
 use world::{Object, PAGE, World, page};
 
@@ -77,6 +78,8 @@ impl Disk for Memory {
 struct Machine {
     named: Arc<Mutex<Vec<(&'static str, Memory)>>>,
     by_port: Arc<Mutex<Option<Memory>>>,
+    /// The next call about a port says here that it has come, and waits there.
+    silent: Arc<Mutex<Option<(Sender<()>, Receiver<()>)>>>,
     console: Arc<Mutex<Vec<String>>>,
 }
 
@@ -92,6 +95,11 @@ impl Devices<Local> for Machine {
     }
 
     fn attach(&self, _device: SendRight<Local>) -> Result<Memory, KernReturn> {
+        let silent = self.silent.lock().unwrap().take();
+        if let Some((asked, answered)) = silent {
+            asked.send(()).unwrap();
+            answered.recv().unwrap();
+        }
         self.by_port.lock().unwrap().clone().ok_or(KernReturn::MIG_BAD_ID)
     }
 
@@ -262,6 +270,43 @@ fn parts_of_a_device_are_storage() {
     assert_eq!(world.pager.space().total, 1);
     // It may come again.
     assert_eq!(storage(&world, &device, &[12, 5], "/swap", true), Ok(()));
+}
+
+#[test]
+fn a_device_that_does_not_answer_holds_up_nobody_but_whoever_names_it() {
+    let machine = Machine::default();
+    *machine.by_port.lock().unwrap() = Some(Memory::new(20));
+    let areas = PagingSpace::<Local, _, Std>::new(machine.clone(), Space::new(Volumes::new(PAGE)));
+    let task: Local = Local::new();
+    let [one, other] = [(); 2].map(|()| ReceiveRight::allocate(&task).unwrap());
+    let add = |port: &ReceiveRight<Local>, first: u64, name| {
+        areas.add_storage(port.make_send().unwrap(), &[(first * RECORDS, 4 * RECORDS)], Area::named(name))
+    };
+    let (asked, is_asked) = channel();
+    let (answers, is_answered) = channel();
+    *machine.silent.lock().unwrap() = Some((asked, is_answered));
+    let in_use = Err(KernReturn::KERN_INVALID_ARGUMENT);
+    thread::scope(|scope| {
+        let slow = scope.spawn(|| add(&one, 0, "slow"));
+        is_asked.recv().unwrap();
+        assert_eq!(add(&other, 0, "other"), Ok(()));
+        assert_eq!(areas.begin_removal("other"), Ok(()));
+        assert!(areas.remove("other"));
+        // Its parts are nobody else's meanwhile; the rest of it is.
+        assert_eq!(add(&one, 3, "late"), in_use);
+        assert_eq!(add(&one, 4, "rest"), Ok(()));
+        answers.send(()).unwrap();
+        assert_eq!(slow.join().unwrap(), Ok(()));
+    });
+    assert_eq!(add(&one, 0, "late"), in_use);
+    // A device that answers with an error leaves its parts to whoever comes next.
+    let there = machine.by_port.lock().unwrap().take();
+    assert_eq!(add(&other, 0, "other"), Err(KernReturn::MIG_BAD_ID));
+    *machine.by_port.lock().unwrap() = there;
+    assert_eq!(add(&other, 0, "slow"), in_use, "the name is taken");
+    assert_eq!(add(&other, 0, "other"), Ok(()));
+    let names: Vec<_> = areas.list().into_iter().map(|area| area.name).collect();
+    assert_eq!(names, ["rest", "slow", "other"]);
 }
 
 #[test]
@@ -476,6 +521,50 @@ fn a_backing_store_has_segments_and_its_pages_move_off_before_it_goes() {
     assert_eq!(world.pager.space(), MemoryStore::<Std>::new(PAGE, 10).space());
     // Their ports are gone.
     assert!(delete(&low).is_err());
+}
+
+#[test]
+fn backing_stores_that_nobody_has_a_right_to_leave_room_for_others() {
+    let machine = Machine::default();
+    *machine.by_port.lock().unwrap() = Some(Memory::new(100));
+    let world = world(&machine, 10);
+    let before = world.pager_task.census();
+    for _ in 0..200 {
+        drop(create_store(&world, 4).unwrap());
+    }
+    world.settle();
+    assert_eq!(world.pager_task.census(), before);
+    // One with a segment stays until that is taken away, by its name.
+    let port = ReceiveRight::allocate(&world.task).unwrap();
+    let device = port.make_send().unwrap();
+    let store = create_store(&world, 4).unwrap();
+    assert_eq!(add_segment(&world, &store, &device, 0..8, RECORD), Ok(()));
+    drop(store);
+    world.settle();
+    assert_ne!(world.pager_task.census(), before);
+    let name = world.pager.store().list()[1].name.clone();
+    assert_eq!(paging_file(&world, &name, false), Ok(()));
+    drop(create_store(&world, 4).unwrap());
+    world.settle();
+    assert_eq!(world.pager_task.census(), before);
+    // As many as there are places, and no more, as long as somebody has a right to each.
+    let all: Vec<_> = (0..64).map(|_| create_store(&world, 4).unwrap()).collect();
+    assert_eq!(create_store(&world, 4).map(drop), Err(KernReturn::KERN_RESOURCE_SHORTAGE));
+    // What posts to them as the kernel does is not believed.
+    all.iter().for_each(|store| forge_no_senders(store));
+    world.settle();
+    assert_eq!(create_store(&world, 4).map(drop), Err(KernReturn::KERN_RESOURCE_SHORTAGE));
+    drop(all);
+    world.settle();
+    assert_eq!(world.pager_task.census(), before);
+}
+
+/// `mach_notify_no_senders`, from somebody else than the kernel.
+fn forge_no_senders(port: &SendRight<Local>) {
+    let mut buffer = MsgBuf::<256>::new();
+    let mut message = buffer.request(port.kernel());
+    message.data(Type::inline(2, 32, 1), &1_u32);
+    message.send(70, Dest::copy_send(port), SendOptions::NONE).unwrap();
 }
 
 #[test]

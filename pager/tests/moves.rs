@@ -2,20 +2,24 @@
 
 mod world;
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use mach_defs::gnu::default_pager;
 use mach_pager::Config;
 use mach_pager::store::{Frame, Space, Store, StoreError};
-use mig_runtime::ReceiveRight;
+use mig_runtime::{KernReturn, ReceiveRight};
 use world::{OneArea, PAGE, Scripted, World, page};
 
 const SIZE: u64 = PAGE as u64;
 
 type Hook = Box<dyn FnOnce() + Send>;
 
+/// What is done while the next page is read.
+type OnRead = Arc<Mutex<Option<Hook>>>;
+
 /// A store whose pages are all to go elsewhere, and where something is done while the first one is read.
-struct Leaving(Scripted, Arc<Mutex<Option<Hook>>>);
+struct Leaving(Scripted, OnRead);
 
 impl Store for Leaving {
     type Place = Frame;
@@ -49,7 +53,7 @@ impl Store for Leaving {
 
 #[test]
 fn an_object_that_ends_while_a_page_moves_that_it_has_asked_for_leaves_nothing() {
-    let hook = Arc::new(Mutex::new(None));
+    let hook = OnRead::default();
     let world = World::with(Leaving(Scripted::new(10), hook.clone()), Config::default());
     world.pager.set_areas(Arc::new(OneArea));
     let object = world.create();
@@ -80,6 +84,42 @@ fn an_object_that_ends_while_a_page_moves_that_it_has_asked_for_leaves_nothing()
             world.call(|manager| default_pager::default_pager_paging_file(manager, &right, c"one", false));
         assert_eq!(removed, Ok(()));
     });
+    drop((right, master));
+    world.end();
+}
+
+#[test]
+fn a_pager_that_stops_moves_no_more_pages() {
+    let hook = OnRead::default();
+    let world = World::with(Leaving(Scripted::new(100), hook.clone()), Config::default());
+    world.pager.set_areas(Arc::new(OneArea));
+    let object = world.create();
+    (0..50).for_each(|number| object.data_return(number * SIZE, &page(number as u8)));
+    world.settle();
+    let (moves, is_moving) = std::sync::mpsc::channel::<()>();
+    let (stops, is_stopped) = std::sync::mpsc::channel::<()>();
+    let read_again = Arc::new(AtomicBool::new(false));
+    let (next, again) = (hook.clone(), read_again.clone());
+    *hook.lock().unwrap() = Some(Box::new(move || {
+        *next.lock().unwrap() = Some(Box::new(move || again.store(true, Relaxed)));
+        moves.send(()).unwrap();
+        is_stopped.recv().unwrap();
+    }));
+    let master = ReceiveRight::allocate(&world.task).unwrap();
+    let right = master.make_send().unwrap();
+    std::thread::scope(|scope| {
+        let world = &world;
+        scope.spawn(move || {
+            is_moving.recv().unwrap();
+            world.pager.stop_waiting();
+            stops.send(()).unwrap();
+        });
+        let removed =
+            world.call(|manager| default_pager::default_pager_paging_file(manager, &right, c"one", false));
+        assert_eq!(removed, Err(KernReturn::KERN_FAILURE), "one page of fifty has moved");
+    });
+    assert!(!read_again.load(Relaxed));
+    object.terminate();
     drop((right, master));
     world.end();
 }

@@ -458,3 +458,53 @@ fn a_server_that_takes_nothing_does_not_hold_a_write_for_ever() {
         assert_eq!(disk.write_at(0, &pieces), Err(DiskError::Io));
     }
 }
+
+#[test]
+fn whoever_waits_for_a_server_is_woken_when_the_pager_stops() {
+    // What a request would wait for lasts longer than any test may.
+    const FOR_EVER: Duration = Duration::from_secs(1 << 20);
+    let options = Options { limit: FOR_EVER, reconnect: FOR_EVER, discard: false };
+    // Servers that never answer; that go, and let nobody in again; that go, and are silent to whoever connects.
+    for [goes, is_silent] in [[false, false], [true, false], [true, true]] {
+        let connections = AtomicU16::new(0);
+        let (asked, is_asked) = std::sync::mpsc::channel();
+        let hostile = Hostile::start(move |mut stream| {
+            let is_first = connections.fetch_add(1, Ordering::Relaxed) == 0;
+            if is_first {
+                welcome(&mut stream)?;
+                request(&mut stream)?;
+            }
+            let _ = asked.send(());
+            if if is_first { goes } else { !is_silent } {
+                return Ok(());
+            }
+            stream.read_to_end(&mut Vec::new()).map(drop)
+        });
+        let disk = NbdDisk::connect(&hostile.address, options).unwrap();
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| assert_eq!(disk.read_at(0, &mut [0; PAGE]), Err(DiskError::Io)));
+            }
+            // The request has come, and where the server went so has the next connection.
+            (0..=u8::from(goes)).for_each(|_| is_asked.recv().unwrap());
+            disk.stop_waiting();
+        });
+        assert_eq!(disk.read_at(0, &mut [0; PAGE]), Err(DiskError::Io), "nor does anybody wait later");
+    }
+}
+
+#[test]
+fn a_server_that_answers_is_waited_for_when_the_pager_stops() {
+    let hostile = Hostile::start(|mut stream| {
+        welcome(&mut stream)?;
+        loop {
+            let handle = request(&mut stream)?;
+            stream.write_all(&reply(0, handle, &[7; PAGE]))?;
+        }
+    });
+    let disk = NbdDisk::connect(&hostile.address, Options::default()).unwrap();
+    disk.stop_waiting();
+    let mut back = [0; PAGE];
+    assert_eq!(disk.read_at(0, &mut back), Ok(PAGE));
+    assert_eq!(back, [7; PAGE]);
+}

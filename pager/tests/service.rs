@@ -12,10 +12,10 @@ use mach_defs::gnu::memory_object::{
 use mach_defs::gnu::memory_object_default::{self, memory_object_default as memory_object_default_subsystem};
 use mach_defs::gnu::notify::notify;
 use mach_pager::store::{MemoryStore, Store};
-use mach_pager::{Config, Service, Unsequenced};
+use mach_pager::{Config, Service, StartError, Unsequenced};
 use mig_runtime::kernel::local::{Host, Local};
 use mig_runtime::platform::Std;
-use mig_runtime::{Dest, MsgBuf, ReceiveRight, SendOptions, SendRight, Server, Type};
+use mig_runtime::{Dest, KernReturn, MsgBuf, ReceiveRight, SendOptions, SendRight, Server, Type};
 use world::Answer::{self, *};
 use world::{Object, PAGE, Scripted, World, page};
 
@@ -334,4 +334,54 @@ fn messages_that_are_sent_while_the_service_stops_hold_nothing_up() {
     });
     drop((objects, manager, administration));
     assert_eq!(task.census(), before);
+}
+
+#[test]
+fn any_setting_is_one_to_work_with_or_an_error() {
+    let fields: [fn(&mut Config, usize); 13] = [
+        |config, value| config.buffers = value,
+        |config, value| config.held_pages = value,
+        |config, value| config.external_buffers = value,
+        |config, value| config.external_objects = value,
+        |config, value| config.external_share = value as u8,
+        |config, value| config.batch = value,
+        |config, value| config.hand_backs = value as u8,
+        |config, value| config.precious_below = value as u8,
+        |config, value| config.map_bytes = value,
+        |config, value| config.map_ahead = value,
+        |config, value| config.io_threads = value,
+        |config, value| config.internal_threads = value,
+        |config, value| config.external_threads = value,
+    ];
+    let host = Host::new();
+    let (kernel, task) = (host.new_task("kernel"), host.new_task("pager"));
+    kernel.send_always();
+    let before = task.census();
+    for (number, set) in fields.into_iter().enumerate() {
+        for value in [0, 1, usize::MAX] {
+            let mut config = Config { map_bytes: 1 << 20, ..Config::default() };
+            set(&mut config, value);
+            let store = MemoryStore::<Std>::new(PAGE, 1000);
+            let service = match Service::<_, Std, _>::start(&task, store, config) {
+                Ok(service) => service,
+                Err(error) => {
+                    // Buffers, and places for pages that are held.
+                    assert!(value == usize::MAX && number < 3, "setting {number}, {value}: {error}");
+                    assert_eq!(error, StartError::Kernel(KernReturn::KERN_RESOURCE_SHORTAGE));
+                    continue;
+                }
+            };
+            let manager = Local::transfer(service.right().unwrap(), &kernel).unwrap();
+            let object = create(&manager);
+            let data: Vec<u8> = (0..32).flat_map(page).collect();
+            object.data_return(0, &data);
+            object.request(5 * SIZE, SIZE);
+            // Pages for which there is no room come back by themselves.
+            while !answers(&object, 1).iter().any(|answer| is(answer, 5 * SIZE, 5)) {}
+            object.terminate();
+            drop(manager);
+            assert_eq!(service.stop(), Ok(()), "setting {number}, {value}");
+            assert_eq!(task.census(), before, "setting {number}, {value}");
+        }
+    }
 }

@@ -15,7 +15,7 @@ mod transfers;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use mig_runtime::abi::Gnu;
 use mig_runtime::platform::{Mutex, Platform};
@@ -68,7 +68,7 @@ pub struct Config {
     /// the threads that write must not wait for memory, this is to be all of it.
     pub map_ahead: usize,
     /// Threads that write pages to the store, and as many again that supply those of the kernel's objects.
-    /// One more supplies those of others.
+    /// One more supplies those of others. Here and below, 1 to [`THREADS_MAX`].
     pub io_threads: usize,
     /// Threads for the messages of the objects that the kernel has made.
     pub internal_threads: usize,
@@ -80,6 +80,9 @@ pub struct Config {
     /// ([`Server::inline`](mig_runtime::Server::inline)).
     pub inline: bool,
 }
+
+/// The most threads for one kind of work: of a greater number this many are made.
+pub const THREADS_MAX: usize = 64;
 
 /// Who supplies pages of the kernel's objects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -112,6 +115,30 @@ impl Default for Config {
             supplies: Supplies::default(),
             inline: false,
         }
+    }
+}
+
+impl Config {
+    /// How many threads write, serve the kernel's objects, and serve others.
+    pub(crate) fn threads(&self) -> [usize; 3] {
+        [self.io_threads, self.internal_threads, self.external_threads]
+            .map(|count| count.clamp(1, THREADS_MAX))
+    }
+
+    /// Whether there is memory for what is taken at the start: a number out of all reason is an error then,
+    /// and not the end of the program.
+    fn is_possible(&self, page_size: usize) -> bool {
+        // What is known of a page on its way has no more bytes than this.
+        const RECORD: usize = 256;
+        let buffers = self.buffers.saturating_add(self.external_buffers);
+        let pages = buffers.saturating_add(self.held_pages);
+        if u32::try_from(pages.saturating_add(messages::GOING_BACK)).is_err() {
+            return false;
+        }
+        let notes = self.map_ahead.min(self.map_bytes);
+        let all = buffers.saturating_mul(page_size).saturating_add(notes);
+        let all = all.saturating_add(pages.saturating_mul(RECORD));
+        Vec::<u8>::new().try_reserve_exact(all).is_ok()
     }
 }
 
@@ -151,6 +178,8 @@ pub struct SwapPager<K: Kernel<Abi = Gnu>, P: Platform, S: Store> {
     areas: Mutex<P, Option<Arc<dyn Areas<K>>>>,
     backing_stores: BackingStores<K, P>,
     counters: Counters,
+    /// Nobody is to wait any more.
+    stopped: AtomicBool,
     /// Memory for pages that are supplied in place.
     spare: Mutex<P, Vec<OolMemory<K>>>,
 }
@@ -160,7 +189,8 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     ///
     /// # Errors
     ///
-    /// As `mach_port_allocate`.
+    /// `KERN_RESOURCE_SHORTAGE` if there is no memory for what `config` asks for; else as
+    /// `mach_port_allocate`.
     ///
     /// # Panics
     ///
@@ -168,6 +198,9 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     pub fn new(kernel: &K, store: S, config: Config) -> Result<Self, KernReturn> {
         let page_size = store.page_size();
         assert!(page_size.is_power_of_two(), "{page_size} bytes are not a page");
+        if !config.is_possible(page_size) {
+            return Err(KernReturn::KERN_RESOURCE_SHORTAGE);
+        }
         let port_in_set = || {
             let (port, set) = (ReceiveRight::allocate(kernel)?, PortSet::allocate(kernel)?);
             set.insert(&port).map(|()| (port, set))
@@ -179,7 +212,8 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
             Buffers::new(page_size, config.buffers, config.held_pages + messages::GOING_BACK);
         let external_buffers = Buffers::new(page_size, config.external_buffers.max(1), 0);
         // Each has a page's data, or a thread that supplies it.
-        let supplying = config.io_threads.max(1) + 1;
+        let [supplying, ..] = config.threads();
+        let supplying = supplying + 1;
         let records = internal_buffers.capacity() + external_buffers.capacity() + supplying;
         let nodes = Pool::new(config.map_bytes, config.map_ahead, records);
         let spare = match config.supplies {
@@ -210,6 +244,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
             areas: Mutex::<P, _>::new(None),
             backing_stores: BackingStores::new(stores_port, stores_set),
             counters: Counters::default(),
+            stopped: AtomicBool::new(false),
             spare: Mutex::<P, _>::new(spare),
             store: SameFilled::new(store),
             config,
@@ -307,11 +342,13 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         }
     }
 
-    /// Ends every wait of a thread that serves: for a buffer, and for the turn of a message. What they have
-    /// not done by then is refused.
+    /// Ends every wait of a thread that serves: for a buffer, for the turn of a message, and for a device that
+    /// does not work. What they have not done by then is refused, or fails.
     pub fn stop_waiting(&self) {
+        self.stopped.store(true, Relaxed);
         self.external_buffers.stop();
         self.objects.stop();
+        self.store.stop_waiting();
     }
 
     /// Counts one more page of an object that is not the kernel's; false if they have as many as they may.

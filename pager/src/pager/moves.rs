@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
 
 use mig_runtime::abi::Gnu;
@@ -45,6 +46,9 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         let mut looks = 0;
         while looks < LOOKS {
             let Moves { moved, stayed } = self.move_pages();
+            if self.is_stopped() {
+                break;
+            }
             if stayed > 0 {
                 cancel(&left, "there is no room for its pages elsewhere, or they cannot be read");
                 return Err(KernReturn::KERN_RESOURCE_SHORTAGE);
@@ -59,8 +63,12 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
                 pause::<P>(PAUSE);
             }
         }
-        cancel(&left, "its pages do not come to rest");
+        cancel(&left, if self.is_stopped() { "the pager stops" } else { "its pages do not come to rest" });
         Err(KernReturn::KERN_FAILURE)
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stopped.load(Relaxed)
     }
 
     /// Moves the pages of all objects that are where nothing is to be any more.
@@ -70,6 +78,9 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         for entry in self.objects.all() {
             let mut from = 0;
             while let Some(page) = self.move_page(&entry, from, &mut memory, &mut moves) {
+                if self.is_stopped() {
+                    return moves;
+                }
                 let Some(next) = page.checked_add(1) else { break };
                 from = next;
             }

@@ -319,6 +319,10 @@ impl<S: Store<Place: Sync>, P: Platform> Store for Compressed<S, P> {
         self.store.tidy()
     }
 
+    fn stop_waiting(&self) {
+        self.store.stop_waiting();
+    }
+
     fn space(&self) -> Space {
         self.store.space()
     }

@@ -60,6 +60,11 @@ pub trait Disk: Send + Sync + 'static {
     /// Nothing in this range is needed any more. What the device makes of that is up to it, and so is what is
     /// read there afterwards.
     fn discard(&self, _offset: u64, _len: u64) {}
+
+    /// From now on no thread waits for the device where it does not work: whoever waits for it to be there
+    /// again gets an error now, and so does each later transfer. Those under way with a device that works
+    /// come to their end.
+    fn stop_waiting(&self) {}
 }
 
 /// A device of any kind, so that devices of several kinds can be in one store.
@@ -98,6 +103,10 @@ impl Disk for Box<dyn Disk> {
 
     fn discard(&self, offset: u64, len: u64) {
         (**self).discard(offset, len);
+    }
+
+    fn stop_waiting(&self) {
+        (**self).stop_waiting();
     }
 }
 
@@ -144,20 +153,27 @@ pub(super) fn write(disk: &impl Disk, offset: u64, pages: &[&[u8]]) -> Result<()
     let mut progress = Progress::new(disk, page_size * pages.len());
     while !progress.complete() {
         let (whole, part) = (progress.done / page_size, progress.done % page_size);
-        let mut pieces: [&[u8]; RUN] = [&[]; RUN];
-        let pieces = if part == 0 {
-            &pages[whole..]
+        let at = offset + progress.done as u64;
+        let written = if part == 0 {
+            disk.write_at(at, &pages[whole..])
         } else {
-            let rest = &mut pieces[..pages.len() - whole];
-            rest.copy_from_slice(&pages[whole..]);
-            rest[0] = &rest[0][part..];
-            rest
+            write_rest(disk, at, &pages[whole..], part)
         };
-        disk.write_at(offset + progress.done as u64, pieces)
+        written
             .and_then(|bytes| progress.advance(bytes))
             .map_err(|error| (progress.done / page_size, error))?;
     }
     Ok(())
+}
+
+/// Writes pages but for the first bytes, which have been written.
+#[cold]
+fn write_rest(disk: &impl Disk, offset: u64, pages: &[&[u8]], done: usize) -> Result<usize, DiskError> {
+    let mut pieces: [&[u8]; RUN] = [&[]; RUN];
+    let pieces = &mut pieces[..pages.len()];
+    pieces.copy_from_slice(pages);
+    pieces[0] = &pieces[0][done..];
+    disk.write_at(offset, pieces)
 }
 
 /// How far a transfer has come that the device may cut short.

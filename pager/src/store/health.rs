@@ -1,5 +1,6 @@
 //! Whether a device is at work: a bad spot is told from an outage, after which everything is as it was.
 
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use core::time::Duration;
 
 use mig_runtime::platform::{Condvar as _, Mutex, Platform};
@@ -17,8 +18,12 @@ const AGAIN: Duration = Duration::from_millis(50);
 /// Whether a device is at work.
 pub(super) struct Health<P: Platform> {
     outage: Mutex<P, Option<Outage>>,
-    /// An outage has ended.
+    /// There is none: what each write asks, without the lock.
+    is_good: AtomicBool,
+    /// An outage has ended, or nobody is to wait for that.
     ended: P::Condvar,
+    /// Nobody is to wait for the end of an outage any more.
+    is_stopped: AtomicBool,
 }
 
 /// Times are those of [`Platform::now`].
@@ -31,18 +36,22 @@ struct Outage {
 
 impl<P: Platform> Default for Health<P> {
     fn default() -> Self {
-        Self { outage: Mutex::<P, _>::new(None), ended: P::Condvar::default() }
+        let [is_good, is_stopped] = [true, false].map(AtomicBool::new);
+        Self { outage: Mutex::<P, _>::new(None), is_good, ended: P::Condvar::default(), is_stopped }
     }
 }
 
 impl<P: Platform> Health<P> {
     /// True unless there is an outage.
     pub(super) fn is_good(&self) -> bool {
-        self.outage.lock().is_none()
+        self.is_good.load(Relaxed)
     }
 
     /// True if a write may be tried. During an outage that is one at the end of each pause.
     pub(super) fn admits(&self) -> bool {
+        if self.is_good() {
+            return true;
+        }
         let mut outage = self.outage.lock();
         let Some(outage) = &mut *outage else { return true };
         let now = P::now();
@@ -59,19 +68,35 @@ impl<P: Platform> Health<P> {
         let mut outage = self.outage.lock();
         let pause = outage.as_ref().map_or(PAUSES[0], |outage| (outage.pause * 2).min(PAUSES[1]));
         let since = outage.as_ref().map_or(now, |outage| outage.since);
+        self.is_good.store(false, Relaxed);
         outage.replace(Outage { since, until: now + nanos(pause), pause }).is_none()
     }
 
     /// The device has done something.
     pub(super) fn worked(&self) {
-        if self.outage.lock().take().is_some() {
+        let mut outage = self.outage.lock();
+        self.is_good.store(true, Relaxed);
+        if outage.take().is_some() {
+            drop(outage);
             self.ended.notify_all();
         }
     }
 
-    /// Waits a moment for the end of an outage. False if it lasts for too long already.
+    /// Ends every wait, now and later.
+    pub(super) fn stop_waiting(&self) {
+        // With the lock, so that it does not happen between a look at it and the wait.
+        let outage = self.outage.lock();
+        self.is_stopped.store(true, Relaxed);
+        drop(outage);
+        self.ended.notify_all();
+    }
+
+    /// Waits a moment for the end of an outage. False if it lasts for too long already, or nobody is to wait.
     pub(super) fn wait(&self) -> bool {
         let mut outage = self.outage.lock();
+        if self.is_stopped.load(Relaxed) {
+            return false;
+        }
         match &*outage {
             Some(outage) if P::now() - outage.since > nanos(PATIENCE) => return false,
             Some(_) => self.ended.wait_for(&mut outage, AGAIN),

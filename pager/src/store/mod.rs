@@ -167,6 +167,10 @@ pub trait Store: Send + Sync + 'static {
         false
     }
 
+    /// Whoever uses the store is about to stop: from now on a thread gets an error where it would wait for a
+    /// device that does not work. All else goes on as before. Called by any thread.
+    fn stop_waiting(&self) {}
+
     /// How much room there is now.
     fn space(&self) -> Space;
 }
@@ -197,6 +201,10 @@ impl<S: Store> Store for Arc<S> {
 
     fn tidy(&self) -> bool {
         (**self).tidy()
+    }
+
+    fn stop_waiting(&self) {
+        (**self).stop_waiting();
     }
 
     fn space(&self) -> Space {

@@ -114,6 +114,10 @@ impl<D: Disk> Disk for Runs<D> {
         self.disk.flush()
     }
 
+    fn stop_waiting(&self) {
+        self.disk.stop_waiting();
+    }
+
     fn discard(&self, offset: u64, len: u64) {
         let (mut offset, end) = (offset, offset + len);
         while offset < end {

@@ -121,6 +121,10 @@ impl<S: Store> Store for SameFilled<S> {
         self.store.tidy()
     }
 
+    fn stop_waiting(&self) {
+        self.store.stop_waiting();
+    }
+
     fn space(&self) -> Space {
         let space = self.store.space();
         Space { same_filled: space.same_filled + self.pages.load(Relaxed), ..space }

@@ -137,9 +137,6 @@ struct Counts {
 /// Told for each page, with its index in the caller's list.
 type Done<'a, T> = dyn FnMut(usize, Result<Slot<T>, StoreError>) + 'a;
 
-/// What is kept of the pages of a run.
-type Tags<T> = [Option<T>; RUN];
-
 impl<D: Disk, P: Platform> SwapStore<D, P> {
     /// Opens a device that was [formatted](superblock::format). All its slots are free: pages do not outlive
     /// the store that they were written to.
@@ -456,16 +453,26 @@ impl<D: Disk, P: Platform, C: Protection> SwapStore<D, P, C> {
 
     /// Writes pages to slots that lie side by side.
     fn write_run(&self, start: u64, pages: &[&[u8]], done: &mut Done<'_, C::Tag>) {
+        // Most runs are short where many slots are taken, and lists for 64 pages would take longer than these.
+        match pages.len() {
+            1 => self.write_run_of::<1>(start, pages, done),
+            2..=8 => self.write_run_of::<8>(start, pages, done),
+            _ => self.write_run_of::<RUN>(start, pages, done),
+        }
+    }
+
+    /// The same for up to `N` pages.
+    fn write_run_of<const N: usize>(&self, start: u64, pages: &[&[u8]], done: &mut Done<'_, C::Tag>) {
         let mut at = 0;
         while at < pages.len() {
             let first = start + at as u64;
-            let mut tags = [None; RUN];
+            let mut tags = [None; N];
             let (written, error) = match self.write_slots(first, &pages[at..], &mut tags) {
                 Ok(()) => (pages.len() - at, None),
                 Err((written, error)) => (written, Some(error)),
             };
-            for (offset, tag) in tags.into_iter().take(written).enumerate() {
-                done(at + offset, self.written(first + offset as u64, tag));
+            for (offset, tag) in tags[..written].iter().enumerate() {
+                done(at + offset, self.written(first + offset as u64, *tag));
             }
             // The error of many is not one of each: only a page that is written alone is known to have
             // failed.
@@ -491,19 +498,19 @@ impl<D: Disk, P: Platform, C: Protection> SwapStore<D, P, C> {
         }
     }
 
-    /// Writes pages to slots that lie side by side.
+    /// Writes up to `N` pages to slots that lie side by side.
     ///
     /// # Errors
     ///
     /// The number of pages that were written before the one that failed.
-    fn write_slots(
+    fn write_slots<const N: usize>(
         &self,
         start: u64,
         pages: &[&[u8]],
-        tags: &mut Tags<C::Tag>,
+        tags: &mut [Option<C::Tag>; N],
     ) -> Result<(), (usize, DiskError)> {
         let mut copies = self.copies(pages.len());
-        let mut protected: [&[u8]; RUN] = [&[]; RUN];
+        let mut protected: [&[u8]; N] = [&[]; N];
         if !self.protect(start.., pages, &mut copies, &mut protected, tags) {
             return Err((0, DiskError::Io));
         }
@@ -522,8 +529,8 @@ impl<D: Disk, P: Platform, C: Protection> SwapStore<D, P, C> {
         slots: impl Iterator<Item = u64>,
         pages: &[&'a [u8]],
         copies: &'a mut [u8],
-        protected: &mut [&'a [u8]; RUN],
-        tags: &mut Tags<C::Tag>,
+        protected: &mut [&'a [u8]],
+        tags: &mut [Option<C::Tag>],
     ) -> bool {
         let mut copy = copies.chunks_exact_mut(self.header.page_size);
         for (at, (page, slot)) in pages.iter().zip(slots).enumerate() {
@@ -535,7 +542,7 @@ impl<D: Disk, P: Platform, C: Protection> SwapStore<D, P, C> {
     }
 
     fn write_one(&self, slot: u64, page: &[u8]) -> Result<Option<C::Tag>, DiskError> {
-        let mut tags = [None; RUN];
+        let mut tags = [None];
         self.write_slots(slot, &[page], &mut tags).map_err(|(_, error)| error).map(|()| tags[0])
     }
 
@@ -711,6 +718,11 @@ impl<D: Disk, P: Platform, C: Protection> Store for SwapStore<D, P, C> {
         let mut all = self.slots.lock();
         slots.for_each(|slot| self.put(&mut all, slot));
         true
+    }
+
+    fn stop_waiting(&self) {
+        self.health.stop_waiting();
+        self.disk.stop_waiting();
     }
 
     fn space(&self) -> Space {

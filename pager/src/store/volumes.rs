@@ -305,6 +305,11 @@ impl<D: Disk, P: Platform> Store for Volumes<D, P> {
         core::iter::from_fn(|| self.next(&mut tried, 0)).any(|volume| volume.store.tidy())
     }
 
+    fn stop_waiting(&self) {
+        let all = self.all.lock().clone();
+        all.iter().flatten().for_each(|volume| volume.store.stop_waiting());
+    }
+
     fn space(&self) -> Space {
         let all = self.all.lock();
         all.iter().flatten().map(|volume| volume.space()).fold(Space::default(), |sum, space| Space {

@@ -446,7 +446,8 @@ impl<S: Store, P: Platform> World<S, P> {
             Server::on(pager.administration_ports()).with(default_pager::default_pager(pager));
         let stores = Server::on(pager.backing_store_ports())
             .with(backing_store(pager))
-            .with(default_pager::default_pager(pager));
+            .with(default_pager::default_pager(pager))
+            .with(seqnos_notify(pager));
         let objects = [pager.internal_ports(), pager.external_ports()].map(|set| {
             Server::on(set)
                 .with(seqnos_memory_object(pager))

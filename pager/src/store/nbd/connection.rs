@@ -5,26 +5,74 @@
 //! connection is dead for everybody.
 
 use std::collections::HashMap;
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::os::fd::OwnedFd;
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use std::vec;
 use std::vec::Vec;
 
-use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::addr::SocketAddrArg;
+use rustix::net::{
+    AddressFamily, SendAncillaryBuffer, SendFlags, SocketAddrUnix, SocketFlags, SocketType, sendmsg,
+};
 
 use super::address::Server;
 use super::protocol::{self, Command, Export, Failure, REPLY_HEAD};
 use crate::store::disk::RUN;
 
+/// How long a server may take for anything once it is not to be waited for.
+const HURRY: Duration = Duration::from_secs(1);
+
+/// How often a thread that waits for a server looks whether it still may.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How long a server may take.
+#[derive(Clone)]
+pub(super) struct Patience {
+    /// For a reply, and to connect.
+    limit: Duration,
+    /// Since when it is not to be waited for any longer than it takes to say something.
+    stopped: Arc<OnceLock<Instant>>,
+}
+
+impl Patience {
+    pub(super) fn new(limit: Duration) -> Self {
+        Self { limit, stopped: Arc::default() }
+    }
+
+    /// From now on nobody waits for a server that does not answer.
+    pub(super) fn end(&self) {
+        let _ = self.stopped.set(Instant::now());
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.stopped.get().is_some()
+    }
+
+    /// How long what began at this time may still take.
+    fn left(&self, since: Instant) -> Duration {
+        let until = since + self.limit;
+        let until = self.stopped.get().map_or(until, |stopped| until.min(since.max(*stopped) + HURRY));
+        until.saturating_duration_since(Instant::now())
+    }
+
+    /// The same, until the next look at it. An error at the end.
+    fn until_next_look(&self, since: Instant) -> io::Result<Duration> {
+        let left = self.left(since);
+        if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(left.min(LOOK)) }
+    }
+}
+
 /// A connection that has opened its export.
 pub(super) struct Connection {
     socket: Socket,
-    /// How long a reply may take.
-    limit: Duration,
+    patience: Patience,
     /// Held while a request is sent, so that it is in one piece.
     sending: Mutex<()>,
     state: Mutex<State>,
@@ -52,18 +100,21 @@ pub(super) struct Lost;
 #[must_use = "its reply is to be taken"]
 pub(super) struct Sent {
     handle: u64,
-    until: Instant,
+    since: Instant,
 }
 
 impl Connection {
-    /// Connects, and opens the export, all in this time.
-    pub(super) fn open(place: &Place, export: &str, limit: Duration) -> Result<(Self, Export), Failure> {
-        let until = Instant::now() + limit;
-        let socket = Socket::connect(place, until)?;
-        let export = protocol::handshake(&mut Timed { socket: &socket, until }, export)?;
-        let connection =
-            Self { socket, limit, sending: Mutex::new(()), state: Mutex::default(), changed: Condvar::new() };
-        Ok((connection, export))
+    /// Connects, and opens the export, as long as there is patience.
+    pub(super) fn open(place: &Place, export: &str, patience: Patience) -> Result<(Self, Export), Failure> {
+        let since = Instant::now();
+        let socket = Socket::connect(place, since, &patience)?;
+        let export = protocol::handshake(&mut Timed { socket: &socket, since, patience: &patience }, export)?;
+        let (sending, state, changed) = (Mutex::new(()), Mutex::default(), Condvar::new());
+        Ok((Self { socket, patience, sending, state, changed }, export))
+    }
+
+    fn stream(&self, since: Instant) -> Timed<'_> {
+        Timed { socket: &self.socket, since, patience: &self.patience }
     }
 
     pub(super) fn is_dead(&self) -> bool {
@@ -79,7 +130,7 @@ impl Connection {
         data: &[&[u8]],
         expected: usize,
     ) -> Result<Sent, Lost> {
-        let until = Instant::now() + self.limit;
+        let since = Instant::now();
         let handle = {
             let mut state = self.state();
             if state.is_dead {
@@ -95,10 +146,10 @@ impl Connection {
         slices[0] = IoSlice::new(&head);
         slices[1..].iter_mut().zip(data).for_each(|(slice, piece)| *slice = IoSlice::new(piece));
         let sending = self.sending.lock().unwrap_or_else(PoisonError::into_inner);
-        let sent = Timed { socket: &self.socket, until }.write_slices(&mut slices[..1 + data.len()]);
+        let sent = self.stream(since).write_slices(&mut slices[..1 + data.len()]);
         drop(sending);
         match sent {
-            Ok(()) => Ok(Sent { handle, until }),
+            Ok(()) => Ok(Sent { handle, since }),
             Err(_) => Err(self.die()),
         }
     }
@@ -113,18 +164,17 @@ impl Connection {
             if state.is_dead {
                 return Err(Lost);
             }
-            let left = sent.until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            let Ok(left) = self.patience.until_next_look(sent.since) else {
                 drop(state);
                 return Err(self.die());
-            }
+            };
             if state.is_read {
                 state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
                 continue;
             }
             state.is_read = true;
             drop(state);
-            let read = self.read_reply(sent.until);
+            let read = self.read_reply(sent.since);
             state = self.state();
             state.is_read = false;
             match read {
@@ -135,9 +185,10 @@ impl Connection {
         }
     }
 
-    /// Reads a reply to whichever request. `None` if there is none such, or it takes too long.
-    fn read_reply(&self, until: Instant) -> Option<(u64, (u32, Vec<u8>))> {
-        let mut stream = Timed { socket: &self.socket, until };
+    /// Reads a reply to whichever request. `None` if there is none such, or it takes too long for a request
+    /// of this time.
+    fn read_reply(&self, since: Instant) -> Option<(u64, (u32, Vec<u8>))> {
+        let mut stream = self.stream(since);
         let mut head = [0; REPLY_HEAD];
         stream.read_exact(&mut head).ok()?;
         let (error, handle) = protocol::reply(&head)?;
@@ -165,8 +216,9 @@ impl Drop for Connection {
     fn drop(&mut self) {
         if !self.is_dead() {
             let head = protocol::request(Command::Disconnect, 0, 0, 0);
-            let until = Instant::now() + self.limit.min(Duration::from_secs(1));
-            let _ = Timed { socket: &self.socket, until }.write_all(&head);
+            let patience = Patience::new(self.patience.limit.min(HURRY));
+            let mut stream = Timed { socket: &self.socket, since: Instant::now(), patience: &patience };
+            let _ = stream.write_all(&head);
         }
     }
 }
@@ -188,27 +240,58 @@ impl Place {
     }
 }
 
+/// Connects a socket to an address. Now and then it is looked whether there is patience still.
+fn connect(
+    family: AddressFamily,
+    address: &impl SocketAddrArg,
+    since: Instant,
+    patience: &Patience,
+) -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
+    match rustix::net::connect(&socket, address) {
+        Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => {}
+        Err(error) => return Err(error.into()),
+    }
+    loop {
+        let time = patience.until_next_look(since)?;
+        let time =
+            Timespec { tv_sec: time.as_secs() as i64, tv_nsec: i64::from(time.subsec_nanos()) };
+        match poll(&mut [PollFd::new(&socket, PollFlags::OUT)], Some(&time)) {
+            Ok(0) | Err(Errno::INTR) => {}
+            Ok(_) => break,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    rustix::net::sockopt::socket_error(&socket)??;
+    rustix::io::ioctl_fionbio(&socket, false)?;
+    Ok(socket)
+}
+
 enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
 
 impl Socket {
-    fn connect(place: &Place, until: Instant) -> io::Result<Self> {
+    fn connect(place: &Place, since: Instant, patience: &Patience) -> io::Result<Self> {
         let addresses = match place {
-            Place::Unix(path) => return UnixStream::connect(path).map(Self::Unix),
+            Place::Unix(path) => {
+                let address = SocketAddrUnix::new(path)?;
+                return Ok(Self::Unix(connect(AddressFamily::UNIX, &address, since, patience)?.into()));
+            }
             Place::Tcp(addresses) => addresses,
         };
         let mut why = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
         for address in addresses {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-            match TcpStream::connect_timeout(address, left) {
+            let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+            match connect(family, address, since, patience).map(TcpStream::from) {
                 // Requests are small, and each is waited for.
                 Ok(stream) => return stream.set_nodelay(true).map(|()| Self::Tcp(stream)),
                 Err(error) => why = error,
+            }
+            if patience.left(since).is_zero() {
+                return Err(ErrorKind::TimedOut.into());
             }
         }
         Err(why)
@@ -237,16 +320,26 @@ impl Socket {
     }
 }
 
-/// A socket until some time: a server that sends a byte now and then does not stay for longer.
+/// A socket as long as there is patience: a server that sends a byte now and then does not stay for longer.
 struct Timed<'a> {
     socket: &'a Socket,
-    until: Instant,
+    since: Instant,
+    patience: &'a Patience,
 }
 
 impl Timed<'_> {
-    fn left(&self) -> io::Result<Duration> {
-        let left = self.until.saturating_duration_since(Instant::now());
-        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+    /// Does a transfer that takes as long as it is given. Now and then it is looked whether there is
+    /// patience still.
+    fn transfer(
+        &self,
+        mut transfer: impl FnMut(&Socket, Duration) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        loop {
+            match transfer(self.socket, self.patience.until_next_look(self.since)?) {
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+                result => return result,
+            }
+        }
     }
 
     /// Writes all of these.
@@ -266,11 +359,13 @@ impl Timed<'_> {
 
 impl Read for Timed<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.socket.limit_read(self.left()?)?;
-        match self.socket {
-            Socket::Tcp(stream) => (&mut &*stream).read(buffer),
-            Socket::Unix(stream) => (&mut &*stream).read(buffer),
-        }
+        self.transfer(|socket, time| {
+            socket.limit_read(time)?;
+            match socket {
+                Socket::Tcp(stream) => (&mut &*stream).read(buffer),
+                Socket::Unix(stream) => (&mut &*stream).read(buffer),
+            }
+        })
     }
 }
 
@@ -280,15 +375,17 @@ impl Write for Timed<'_> {
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.socket.limit_write(self.left()?)?;
-        // Not `write_vectored` of the standard library: where the server has gone it raises SIGPIPE, which
-        // ends a program that is not Rust's.
-        let mut nothing = SendAncillaryBuffer::default();
-        let sent = match self.socket {
-            Socket::Tcp(stream) => sendmsg(stream, slices, &mut nothing, SendFlags::NOSIGNAL),
-            Socket::Unix(stream) => sendmsg(stream, slices, &mut nothing, SendFlags::NOSIGNAL),
-        };
-        Ok(sent?)
+        self.transfer(|socket, time| {
+            socket.limit_write(time)?;
+            // Not `write_vectored` of the standard library: where the server has gone it raises SIGPIPE, which
+            // ends a program that is not Rust's.
+            let mut nothing = SendAncillaryBuffer::default();
+            let sent = match socket {
+                Socket::Tcp(stream) => sendmsg(stream, slices, &mut nothing, SendFlags::NOSIGNAL),
+                Socket::Unix(stream) => sendmsg(stream, slices, &mut nothing, SendFlags::NOSIGNAL),
+            };
+            Ok(sent?)
+        })
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -32,7 +32,7 @@ use std::vec::Vec;
 use mig_runtime::platform::Platform;
 
 pub use self::address::{Address, AddressError};
-use self::connection::{Connection, Lost, Place, Sent};
+use self::connection::{Connection, Lost, Patience, Place, Sent};
 use self::protocol::{Command, Export, Failure};
 use super::disk::{Disk, DiskError, RUN};
 use super::file::{self, PAGE_SIZE};
@@ -139,13 +139,17 @@ pub fn format(address: &Address, force: bool) -> Result<Header, NbdError> {
 /// to once more, which is harmless: a page is never written over another. Only a request that has had none
 /// for [`Options::reconnect`] fails, and with it the page that it was for. The name of a host is looked up
 /// once, when it is first connected to.
+///
+/// Once [nobody is to wait](Disk::stop_waiting), a reply may take a second, and without a connection a
+/// request fails at once.
 pub struct NbdDisk {
     address: Address,
     place: Place,
     options: Options,
+    patience: Patience,
     export: Export,
     link: Mutex<Link>,
-    /// There is a connection, or a try has failed.
+    /// There is a connection, or a try has failed, or nobody is to wait for that.
     tried: Condvar,
 }
 
@@ -174,7 +178,8 @@ impl NbdDisk {
     pub fn connect(address: &Address, options: Options) -> Result<Self, NbdError> {
         let told = |problem| NbdError::new(address, problem);
         let place = Place::of(&address.server).map_err(|error| told(Problem::Io(error)))?;
-        let opened = Connection::open(&place, &address.export, options.limit);
+        let patience = Patience::new(options.limit);
+        let opened = Connection::open(&place, &address.export, patience.clone());
         let (connection, export) = opened.map_err(|failure| told(failure.into()))?;
         let link = Link {
             connection: Some(Arc::new(connection)),
@@ -187,6 +192,7 @@ impl NbdDisk {
             address: address.clone(),
             place,
             options,
+            patience,
             export,
             link: Mutex::new(link),
             tried: Condvar::new(),
@@ -210,6 +216,9 @@ impl NbdDisk {
             }
             if let Some(connection) = &link.connection {
                 return Some(connection.clone());
+            }
+            if self.patience.has_ended() {
+                return None;
             }
             // As long as one request waits, all do; one that comes later does not wait anew.
             let since = *since.get_or_insert(link.lost.unwrap_or(now));
@@ -244,7 +253,7 @@ impl NbdDisk {
     /// A connection to the same export.
     fn connect_again(&self) -> Option<Arc<Connection>> {
         let (connection, export) =
-            Connection::open(&self.place, &self.address.export, self.options.limit).ok()?;
+            Connection::open(&self.place, &self.address.export, self.patience.clone()).ok()?;
         let is_same = export.size >= self.export.size
             && export.block <= self.export.block
             && export.most >= self.export.most;
@@ -370,6 +379,13 @@ impl Disk for NbdDisk {
             // A server that cannot do it keeps the room.
             let _ = self.transfer(Command::Trim, offset, len as usize, &[]);
         }
+    }
+
+    fn stop_waiting(&self) {
+        self.patience.end();
+        // With the lock, so that nobody has looked before and waits only now.
+        drop(self.link());
+        self.tried.notify_all();
     }
 }
 
