@@ -68,8 +68,8 @@ struct Recorded<D> {
     transfers: Transfers,
 }
 
-/// Transfers of whole pages: an offset, how many pages, and whether they were read, in one number each. To note
-/// one takes a few nanoseconds, so that nearly all that is measured is the store's own.
+/// Transfers of whole pages: an offset, how many pages, and whether they were read, in one number each. To
+/// note one takes a few nanoseconds, so that nearly all that is measured is the store's own.
 struct Transfers {
     all: Vec<AtomicU64>,
     count: AtomicUsize,
@@ -142,8 +142,8 @@ struct Bench<D: Disk> {
 }
 
 /// What came out: pages a second, new pages a write, pages written for a new one, and the shares of what the
-/// device does with the same writes, and of what it does with the same reads and writes and a checksum of each
-/// page.
+/// device does with the same writes, and of what it does with the same reads and writes and a checksum of
+/// each page.
 struct Figures([f64; 5]);
 
 impl fmt::Display for Figures {

@@ -231,7 +231,7 @@ impl<K: Kernel, V: Devices<K>, P: Platform> Areas<K> for PagingSpace<K, V, P> {
         if runs.len() > RUNS_MAX {
             return Err(self.refuse(name, &format_args!("it is in more than {RUNS_MAX} parts"), HURD_EINVAL));
         }
-        // Before the device is spoken to, which may take its time, so that two calls do not both find it unused.
+        // Before the device is spoken to, which may take its time: two calls must not both find it unused.
         let Some(number) = self.reserve(device.name(), runs) else {
             return Err(self.refuse(name, &"it is in use already", KernReturn::KERN_INVALID_ARGUMENT));
         };

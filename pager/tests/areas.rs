@@ -73,13 +73,16 @@ impl Disk for Memory {
     }
 }
 
+/// Says that a call has come, and says when it may go on.
+type Silence = (Sender<()>, Receiver<()>);
+
 /// The devices of a machine: some have names, and one is known by a right to its port.
 #[derive(Clone, Default)]
 struct Machine {
     named: Arc<Mutex<Vec<(&'static str, Memory)>>>,
     by_port: Arc<Mutex<Option<Memory>>>,
     /// The next call about a port says here that it has come, and waits there.
-    silent: Arc<Mutex<Option<(Sender<()>, Receiver<()>)>>>,
+    silent: Arc<Mutex<Option<Silence>>>,
     console: Arc<Mutex<Vec<String>>>,
 }
 
@@ -551,7 +554,7 @@ fn backing_stores_that_nobody_has_a_right_to_leave_room_for_others() {
     let all: Vec<_> = (0..64).map(|_| create_store(&world, 4).unwrap()).collect();
     assert_eq!(create_store(&world, 4).map(drop), Err(KernReturn::KERN_RESOURCE_SHORTAGE));
     // What posts to them as the kernel does is not believed.
-    all.iter().for_each(|store| forge_no_senders(store));
+    all.iter().for_each(forge_no_senders);
     world.settle();
     assert_eq!(create_store(&world, 4).map(drop), Err(KernReturn::KERN_RESOURCE_SHORTAGE));
     drop(all);

@@ -464,7 +464,8 @@ fn whoever_waits_for_a_server_is_woken_when_the_pager_stops() {
     // What a request would wait for lasts longer than any test may.
     const FOR_EVER: Duration = Duration::from_secs(1 << 20);
     let options = Options { limit: FOR_EVER, reconnect: FOR_EVER, discard: false };
-    // Servers that never answer; that go, and let nobody in again; that go, and are silent to whoever connects.
+    // Servers that never answer; that go, and let nobody in again; that go, and are silent to whoever
+    // connects.
     for [goes, is_silent] in [[false, false], [true, false], [true, true]] {
         let connections = AtomicU16::new(0);
         let (asked, is_asked) = std::sync::mpsc::channel();

@@ -70,8 +70,8 @@
 //!   page that was there before must be what it had, or was given. Anything else is an error of the manager,
 //!   and the page is lost.
 //! - `memory_object_lock_request` takes the pages of its range away, whatever it asks for, and returns those
-//!   that were changed. For the default manager a thread does that which does nothing else, so that the manager
-//!   need not have another one to take them back.
+//!   that were changed. For the default manager a thread does that which does nothing else, so that the
+//!   manager need not have another one to take them back.
 //! - A manager has [`Limits::patience`] to answer. One that is slower, gone, or that destroys its object
 //!   costs its own mapping: access to what is not there is SIGBUS, as it is for a page that a manager answers
 //!   with an error.

@@ -115,8 +115,8 @@ pub(crate) struct Flush {
     reply_to: AnyRight<'static, Task>,
 }
 
-/// Those for the pages of the default manager, which go away in a thread of their own: the one that the manager
-/// has asked in may be all that it has to take them back.
+/// Those for the pages of the default manager, which go away in a thread of their own: the one that the
+/// manager has asked in may be all that it has to take them back.
 #[derive(Default)]
 pub(crate) struct Flushes {
     state: Mutex<FlushState>,

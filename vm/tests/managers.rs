@@ -419,8 +419,8 @@ fn a_silent_manager_costs_its_own_mapping() {
     });
 }
 
-/// A default manager with one thread, which may be the kernel's, and room for one message at its object. When it
-/// is asked for a page for the first time it wants all of them back.
+/// A default manager with one thread, which may be the kernel's, and room for one message at its object. When
+/// it is asked for a page for the first time it wants all of them back.
 struct Demanding {
     task: Local,
     set: PortSet<Local>,

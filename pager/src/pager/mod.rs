@@ -342,8 +342,8 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         }
     }
 
-    /// Ends every wait of a thread that serves: for a buffer, for the turn of a message, and for a device that
-    /// does not work. What they have not done by then is refused, or fails.
+    /// Ends every wait of a thread that serves: for a buffer, for the turn of a message, and for a device
+    /// that does not work. What they have not done by then is refused, or fails.
     pub fn stop_waiting(&self) {
         self.stopped.store(true, Relaxed);
         self.external_buffers.stop();

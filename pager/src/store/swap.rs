@@ -453,7 +453,7 @@ impl<D: Disk, P: Platform, C: Protection> SwapStore<D, P, C> {
 
     /// Writes pages to slots that lie side by side.
     fn write_run(&self, start: u64, pages: &[&[u8]], done: &mut Done<'_, C::Tag>) {
-        // Most runs are short where many slots are taken, and lists for 64 pages would take longer than these.
+        // Most runs are short where many slots are taken, and lists for 64 pages take longer than these.
         match pages.len() {
             1 => self.write_run_of::<1>(start, pages, done),
             2..=8 => self.write_run_of::<8>(start, pages, done),
