@@ -121,3 +121,33 @@ fn what_is_no_swap_file_and_what_makes_no_sense() {
     }
     assert_eq!(std::fs::read_to_string(text).unwrap(), "no swap");
 }
+
+#[test]
+fn where_the_system_has_no_room_for_all_threads_the_demo_says_so_and_ends() {
+    // The system counts the threads of a user, and root's as many as there are: a user that nobody else is.
+    let user = (1_000_000 + std::process::id()).to_string();
+    let as_user = |script: &str| {
+        let command = env!("CARGO_BIN_EXE_mach-pager");
+        Command::new("setpriv")
+            .args(["--reuid", &user, "--clear-groups", "bash", "-c", script, command])
+            .output()
+            .ok()
+            .filter(|run| matches!(run.status.code(), Some(0 | 1)))
+    };
+    if as_user("\"$0\" --version").is_none() {
+        assert!(std::env::var_os("CI").is_none(), "no other user can run it");
+        eprintln!("skipped: this user cannot be another one, or that one cannot run the program");
+        return;
+    }
+    let mut outcomes = Vec::new();
+    for most in 1..=40 {
+        let arguments = "demo --soft --clients 4 --size 1M --resident 256K";
+        let run =
+            as_user(&format!("ulimit -u {most}; exec \"$0\" {arguments}")).expect("it says how it ended");
+        let error = String::from_utf8(run.stderr).unwrap();
+        let is_right = run.status.success();
+        assert!(is_right && error.is_empty() || error.starts_with("error: "), "{most} threads: {error}");
+        outcomes.push(is_right);
+    }
+    assert_eq!((outcomes[0], outcomes[39]), (false, true));
+}
