@@ -20,11 +20,11 @@ use mig_runtime::platform::Holding;
 use mig_runtime::{Name, PortSet, SendRight};
 
 use crate::evict::Batch;
+use crate::flushes::Flushes;
 use crate::handlers::Handlers;
 use crate::latency::Recorder;
 use crate::lock::lock;
-use crate::managers::Flushes;
-use crate::objects::{NotSent, Object, Ports};
+use crate::objects::{Flush, NotSent, Object, Ports};
 use crate::pages::{ObjectId, Pages};
 use crate::places::Places;
 use crate::space::{PAGE, Space};
@@ -51,7 +51,7 @@ pub(crate) struct Core {
     /// How many threads wait for that.
     pub(crate) waiting: AtomicUsize,
     pub(crate) handlers: Handlers,
-    pub(crate) flushes: Flushes,
+    pub(crate) flushes: Flushes<Flush>,
     pub(crate) patience: Duration,
     pub(crate) start: Instant,
     pub(crate) counts: Counts,
@@ -128,7 +128,7 @@ impl Core {
             changed: Condvar::new(),
             waiting: AtomicUsize::new(0),
             handlers: Handlers::new(),
-            flushes: Flushes::default(),
+            flushes: Flushes::new(),
             patience: limits.patience,
             start: Instant::now(),
             counts: Counts::default(),

@@ -88,6 +88,7 @@ mod core;
 mod discard;
 mod evict;
 mod faults;
+mod flushes;
 mod handlers;
 mod inherit;
 mod keep;

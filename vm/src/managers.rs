@@ -1,8 +1,7 @@
 //! What managers say: the routines of the interface `mach` that are sent to an object's control port.
 
-use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 
 use mach_defs::gnu::mach::{Mach, MemoryObjectGetAttributesReply, VmOffset, VmSize};
 use mach_defs::gnu::memory_object;
@@ -11,7 +10,7 @@ use mig_runtime::{AnyRight, KernReturn, OolMemory, Port};
 use crate::core::{Core, State, Task, hash};
 use crate::faults::MOMENT;
 use crate::lock::lock;
-use crate::objects::{Attributes, Object, wide};
+use crate::objects::{Attributes, Flush, Object, wide};
 use crate::pages::Arrival;
 use crate::space::PAGE;
 
@@ -104,62 +103,6 @@ impl Core {
             }
         }
         self.placed_all(object, some);
-    }
-}
-
-/// A `memory_object_lock_request`.
-pub(crate) struct Flush {
-    object: Arc<Object>,
-    offset: VmOffset,
-    size: VmSize,
-    reply_to: AnyRight<'static, Task>,
-}
-
-/// Those for the pages of the default manager, which go away in a thread of their own: the one that the
-/// manager has asked in may be all that it has to take them back.
-#[derive(Default)]
-pub(crate) struct Flushes {
-    state: Mutex<FlushState>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct FlushState {
-    waiting: VecDeque<Flush>,
-    stopped: bool,
-}
-
-/// How many of them may wait.
-const FLUSHES: usize = 4096;
-
-impl Flushes {
-    fn push(&self, flush: Flush) -> Result<(), KernReturn> {
-        let mut state = lock(&self.state);
-        if state.stopped || state.waiting.len() == FLUSHES {
-            return Err(KernReturn::KERN_RESOURCE_SHORTAGE);
-        }
-        state.waiting.push_back(flush);
-        drop(state);
-        self.changed.notify_one();
-        Ok(())
-    }
-
-    /// The next one, once there is one; `None` at the end.
-    fn next(&self) -> Option<Flush> {
-        let mut state = lock(&self.state);
-        while state.waiting.is_empty() && !state.stopped {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        if state.stopped { None } else { state.waiting.pop_front() }
-    }
-
-    pub(crate) fn stop(&self) {
-        let mut state = lock(&self.state);
-        state.stopped = true;
-        let left = std::mem::take(&mut state.waiting);
-        drop(state);
-        drop(left);
-        self.changed.notify_all();
     }
 }
 

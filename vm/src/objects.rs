@@ -57,6 +57,14 @@ pub(crate) struct Attributes {
     pub(crate) copy_strategy: i32,
 }
 
+/// A `memory_object_lock_request`.
+pub(crate) struct Flush {
+    pub(crate) object: Arc<Object>,
+    pub(crate) offset: VmOffset,
+    pub(crate) size: VmSize,
+    pub(crate) reply_to: AnyRight<'static, Task>,
+}
+
 /// The rights of an object that has a manager.
 pub(crate) struct Ports {
     pub(crate) object: SendRight<Task>,
