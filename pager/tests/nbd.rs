@@ -467,7 +467,7 @@ fn whoever_waits_for_a_server_is_woken_when_the_pager_stops() {
     // Servers that never answer; that go, and let nobody in again; that go, and are silent to whoever
     // connects.
     for [goes, is_silent] in [[false, false], [true, false], [true, true]] {
-        let connections = AtomicU16::new(0);
+        let connections = std::sync::atomic::AtomicU64::new(0);
         let (asked, is_asked) = std::sync::mpsc::channel();
         let hostile = Hostile::start(move |mut stream| {
             let is_first = connections.fetch_add(1, Ordering::Relaxed) == 0;
