@@ -87,10 +87,10 @@ macro_rules! tests {
                 }
             }
 
-            /// The bytes of a request, by the sources of Apple's compiler (`rtAddCountArg`, `itMakeSubCountType`,
-            /// `WriteKPD_ool`), which Debian has no package of: descriptors of all that may be there, then the
-            /// data in the order of the arguments. The lengths of the parts are words, in elements: as many as
-            /// a fixed array has, and of a variable one its count and that many.
+            /// The bytes of a request, by the sources of Apple's compiler (`rtAddCountArg`,
+            /// `itMakeSubCountType`, `WriteKPD_ool`), which Debian has no package of: descriptors of all that
+            /// may be there, then the data in the order of the arguments. The lengths of the parts are words,
+            /// in elements: as many as a fixed array has, and of a variable one its count and that many.
             #[test]
             fn a_request_has_the_bytes_of_apples_stubs() {
                 let facts = <mig_runtime::abi::$type as mig_runtime::abi::Abi>::FACTS;
