@@ -1,5 +1,5 @@
-//! What a task or a thread has for its exceptions: the servers that are told, and the registers that these are
-//! told and may set.
+//! What a task or a thread has for its exceptions: the servers that are told, and the registers that these
+//! are told and may set.
 
 use mig_runtime::{KernReturn, SendRight};
 

@@ -21,7 +21,7 @@ pub(crate) struct Image {
 }
 
 impl Image {
-    /// Loads a program, for which `resolve` has the addresses of the system library's functions and variables.
+    /// Loads a program, for which `resolve` has the addresses of the library's functions and variables.
     pub(crate) fn load(path: &Path, resolve: impl Fn(&str) -> usize) -> Result<Self, String> {
         let explain = |why: String| format!("{}: {why}", path.display());
         let file = fs::read(path).map_err(|error| explain(error.to_string()))?;
