@@ -8,15 +8,16 @@
 //! Processor time is that of user and system together, so on a machine with two processors the clock on the
 //! wall shows half of what `mig check` takes. Instructions are those in user mode, which valgrind counts.
 
+mod cost;
+
 use std::collections::BTreeMap;
-use std::ffi::c_int;
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
+use cost::{collected, has_valgrind, processor_time};
 use mig_codegen::Config;
 use mig_decode::{Dictionary, MessageKind, Ports, encode};
 use serde_json::{Value, json};
@@ -199,23 +200,25 @@ fn below(folder: &Path, files: &mut BTreeMap<PathBuf, String>) -> std::io::Resul
 fn time(command: &Command, input: Option<&Path>) -> Result<Duration, String> {
     let mut least = Duration::MAX;
     for _ in 0..5 {
-        let start = processor_time();
+        let start = processor_time(libc::RUSAGE_CHILDREN);
         finish(copy(command, None), input)?;
-        least = least.min(processor_time() - start);
+        least = least.min(processor_time(libc::RUSAGE_CHILDREN) - start);
     }
     Ok(least)
 }
 
 /// The instructions that a command takes; `None` without valgrind.
 fn instructions(command: &Command, input: Option<&Path>) -> Result<Option<u64>, String> {
-    if Command::new("valgrind").arg("--version").stdout(Stdio::null()).status().is_err() {
+    if !has_valgrind() {
         return Ok(None);
     }
     let mut counted = copy(command, Some(&["--tool=callgrind", "--callgrind-out-file=/dev/null"]));
     counted.stderr(Stdio::piped());
     let said = finish(counted, input)?;
-    let count = said.lines().find_map(|line| line.split_once("Collected :")?.1.trim().parse().ok());
-    count.map(Some).ok_or_else(|| "callgrind counts nothing".to_owned())
+    match collected(&said) {
+        0 => Err("callgrind counts nothing".to_owned()),
+        count => Ok(Some(count)),
+    }
 }
 
 /// The same command again, under valgrind if it is given options.
@@ -250,17 +253,4 @@ fn report(what: &str, time: Duration, instructions: Option<u64>) {
         print!(" {:8.1} M instructions", instructions as f64 / 1e6);
     }
     println!();
-}
-
-/// What children that have ended have taken of the processors, in user mode and in the system.
-fn processor_time() -> Duration {
-    const WHO: c_int = libc::RUSAGE_CHILDREN;
-    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: the pointer is to a place for the answer.
-    let result = unsafe { libc::getrusage(WHO, usage.as_mut_ptr()) };
-    assert_eq!(result, 0, "there is such a `who`");
-    // SAFETY: zeros are a valid answer, too.
-    let usage = unsafe { usage.assume_init() };
-    let time = |time: libc::timeval| Duration::new(time.tv_sec as u64, time.tv_usec as u32 * 1000);
-    time(usage.ru_utime) + time(usage.ru_stime)
 }

@@ -1,6 +1,7 @@
 //! The `mig` command.
 
 mod abi;
+mod allocator;
 mod breaking;
 mod c_header;
 mod check;
@@ -24,6 +25,15 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+#[global_allocator]
+static ALLOCATOR: allocator::Blocks = allocator::Blocks;
+
+// The part of the library of gcc that unwinds. The standard library asks for the shared one, which the loader
+// would look for, map and link at each start.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[link(name = "gcc_eh", kind = "static", modifiers = "+whole-archive,-bundle")]
+unsafe extern "C" {}
+
 /// Compiles Mach interface definitions (.defs files) to Rust, and reads messages by them.
 ///
 /// Exit code 0: all is well. 1: errors in the input, or a stale file. 2: wrong usage.
@@ -34,7 +44,9 @@ struct Arguments {
     verb: Verb,
 }
 
+// Only the verb that is asked for gets its options: to describe those of all takes longer than a small file.
 #[derive(Subcommand)]
+#[command(defer = true)]
 enum Verb {
     Rust(rust::Rust),
     Check(check::Check),

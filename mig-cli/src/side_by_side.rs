@@ -16,8 +16,9 @@ pub(crate) fn in_order<I: Sync, O: Send, E>(
     work: impl Fn(&I) -> O + Sync,
     mut take: impl FnMut(O) -> Result<(), E>,
 ) -> Result<(), E> {
-    let processors = thread::available_parallelism().map_or(1, NonZero::get);
-    let threads = processors.min(MOST_THREADS).min(inputs.len());
+    // To tell how many processors there are, files of the system are read: not for a single input.
+    let processors = || thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = if inputs.len() < 2 { 1 } else { processors().min(MOST_THREADS).min(inputs.len()) };
     if threads < 2 {
         return inputs.iter().try_for_each(|input| take(work(input)));
     }

@@ -4,9 +4,9 @@
 //!   owner and permissions are kept; extended attributes are not. One that has other names (hard links) or
 //!   that cannot be replaced, because its folder cannot be written to, its owner cannot be kept or it is a
 //!   mount point, is written in place, so that all names keep the same file.
-//! - The new file has no name until it is whole, where the system has such files (Linux, on most file
-//!   systems), so a process that is killed leaves nothing behind. Elsewhere its name is one that no other
-//!   thread or process uses, and it is removed on every error, but not by a signal.
+//! - With the feature `nameless`, the new file has no name until it is whole, where the system has such files
+//!   (Linux, on most file systems), so a process that is killed leaves nothing behind. Elsewhere its name is
+//!   one that no other thread or process uses, and it is removed on every error, but not by a signal.
 //! - A link stays, and its target is replaced.
 //! - What is no regular file – a fifo, a device, a socket – is written to, and neither read nor replaced; so
 //!   is what a descriptor has open (`/dev/stdout`, `/dev/fd/3`, the shell's `>(…)`).
@@ -182,7 +182,7 @@ fn keep_owner(_: &File, _: &Metadata) -> io::Result<()> {
 }
 
 /// Files that have no name yet.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "nameless"))]
 mod nameless {
     use std::fs::File;
     use std::io;
@@ -207,7 +207,7 @@ mod nameless {
     }
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(all(target_os = "linux", feature = "nameless")))]
 mod nameless {
     use std::fs::File;
     use std::io;

@@ -36,7 +36,7 @@
 //! `complex` (the bit of `msgh_bits`) of a header; `name`, `size` (bits), `number`, `inline`, `longform`,
 //! `deallocate` and `unused` of a type word.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use mig_abi::{Disposition, MessageType};
 use mig_parser::ast::RoutineKind;
@@ -251,7 +251,7 @@ fn message_text(text: &mut String, id: u32, name: &str, kind: &str, message: &Me
         Complex::Never => "",
         Complex::Depends => ", complex if it carries rights or memory",
     };
-    line(text, &format!("{id:>6} {name:<31} {kind:<15} {size} bytes{complex}"));
+    line(text, format_args!("{id:>6} {name:<31} {kind:<15} {size} bytes{complex}"));
     let is_typed = message.slots.iter().any(|slot| slot.role == SlotRole::Type);
     for slot in &message.slots {
         let offset = slot.offset.map_or("-".to_owned(), |offset| offset.to_string());
@@ -276,13 +276,15 @@ fn message_text(text: &mut String, id: u32, name: &str, kind: &str, message: &Me
             (None, Indirect::Depends) => "data or address".to_owned(),
             (None, Indirect::Never) => String::new(),
         };
-        line(text, &format!("{offset:>10} {role:<10} {size:>8}   {arg:<19} {note}"));
+        line(text, format_args!("{offset:>10} {role:<10} {size:>8}   {arg:<19} {note}"));
     }
 }
 
-fn line(text: &mut String, line: &str) {
+fn line(text: &mut String, line: fmt::Arguments<'_>) {
     // Writing to a string can't fail.
-    let _ = writeln!(text, "{}", line.trim_end());
+    let _ = text.write_fmt(line);
+    text.truncate(text.trim_end().len());
+    text.push('\n');
 }
 
 /// What a type word says, in words.
