@@ -376,8 +376,8 @@ impl Write for Timed<'_> {
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.transfer(|socket, time| {
             socket.limit_write(time)?;
-            // Not `write_vectored` of the standard library: where the server has gone it raises SIGPIPE, which
-            // ends a program that is not Rust's.
+            // Not `write_vectored` of the standard library: where the server has gone it raises SIGPIPE,
+            // which ends a program that is not Rust's.
             let mut nothing = SendAncillaryBuffer::default();
             let sent = match socket {
                 Socket::Tcp(stream) => sendmsg(stream, slices, &mut nothing, SendFlags::NOSIGNAL),
