@@ -11,8 +11,8 @@ use crate::objects::Object;
 use crate::space::{PAGE, Space};
 
 impl Core {
-    /// Does what changes the protection of pages, while none of them is copied, and takes note of whether they
-    /// can be written then. False if it could not be done.
+    /// Does what changes the protection of pages, while none of them is copied, and takes note of whether
+    /// they can be written then. False if it could not be done.
     pub(crate) fn protect(
         &self,
         object: &Object,
