@@ -27,7 +27,8 @@ use crate::lock::lock;
 use crate::objects::{Flush, NotSent, Object, Ports};
 use crate::pages::{ObjectId, Pages};
 use crate::places::Places;
-use crate::space::{PAGE, Space};
+use crate::space::PAGE;
+use crate::spares::Spares;
 use crate::uffd::Told;
 use crate::{Faults, Limits, Statistics, VmError};
 
@@ -43,7 +44,7 @@ pub(crate) struct Core {
     pub(crate) own_ports: PortSet<Task>,
     pub(crate) manager: Mutex<SendRight<Task>>,
     pub(crate) places: Places,
-    pub(crate) stages: Mutex<Vec<Space>>,
+    pub(crate) spares: Spares,
     pub(crate) hasher: ahash::RandomState,
     pub(crate) state: Mutex<State>,
     /// A page has come or gone, or a manager is ready.
@@ -122,7 +123,7 @@ impl Core {
             own_ports: PortSet::allocate(&kernel)?,
             manager: Mutex::new(SendRight::null(kernel.clone())),
             places,
-            stages: Mutex::default(),
+            spares: Spares::default(),
             hasher,
             state: Mutex::new(state),
             changed: Condvar::new(),

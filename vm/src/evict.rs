@@ -5,8 +5,8 @@
 //! comes back without a message if it is touched. Then, if its content is not what its manager has, it is
 //! returned.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use mach_defs::gnu::memory_object;
 
@@ -25,6 +25,8 @@ pub(crate) struct Batch {
     slots: Vec<(ObjectId, usize, usize)>,
     /// Memory for them; `None` where nothing has to be moved.
     stage: Option<Space>,
+    /// The slots there of pages that have left.
+    left: Mutex<Vec<usize>>,
 }
 
 impl Batch {
@@ -121,7 +123,7 @@ impl Core {
     /// Moves pages out, each in one step for whoever writes to it meanwhile. One that cannot be moved stays.
     /// `None` if there is no memory for that.
     fn move_out(&self, victims: &[Victim]) -> Option<(Batch, Vec<Victim>)> {
-        let before = lock(&self.stages).pop();
+        let before = self.spares.stage();
         let stage = before.map_or_else(|| self.places.stage(BATCH * CLUSTER), |stage| Ok(Some(stage)));
         let Ok(stage) = stage else {
             victims.iter().for_each(|victim| self.stays(*victim));
@@ -131,7 +133,7 @@ impl Core {
         let clusters = victims.chunk_by(|a, b| cluster(a) == cluster(b)).map(|all| cluster(&all[0]));
         let slots =
             clusters.zip((0..).step_by(CLUSTER)).map(|((object, at), slot)| (object, at, slot)).collect();
-        let batch = Batch { slots, stage };
+        let batch = Batch { slots, stage, left: Mutex::default() };
         let mut moved = Vec::with_capacity(victims.len());
         for run in victims.chunk_by(|a, b| a.object == b.object && a.page + 1 == b.page) {
             self.move_run(&batch, run, &mut moved);
@@ -156,12 +158,11 @@ impl Core {
         }
     }
 
-    /// Gives a batch's memory back, unless pages of it are on their way back still.
+    /// Gives a batch's memory back, and the frames of pages that have left, unless pages of it are on their way back still.
     fn empty(&self, batch: Arc<Batch>) {
-        if let Some(Batch { slots, stage: Some(stage) }) = Arc::into_inner(batch) {
-            // SAFETY: nobody else knows this memory, and no reference to the pages is left.
-            unsafe { stage.discard(0, slots.len() * CLUSTER) };
-            lock(&self.stages).push(stage);
+        if let Some(Batch { slots, stage: Some(stage), left }) = Arc::into_inner(batch) {
+            let left = left.into_inner().unwrap_or_else(PoisonError::into_inner);
+            self.spares.add(stage, slots.len() * CLUSTER, left);
         }
     }
 
@@ -271,7 +272,8 @@ impl Core {
         let mut state = self.lock();
         let gone = |page: &Leaving| state.pages.gone(page.victim, page.content, returned);
         let fates: Vec<Gone> = run.iter().map(gone).collect();
-        if batch.stage_of(object).is_none() {
+        let is_moved = batch.stage_of(object).is_some();
+        if !is_moved {
             // With the lock held, since from then on it may come again.
             give_back(run, &fates);
         }
@@ -280,9 +282,15 @@ impl Core {
         self.wake_all(&state, &wanted);
         drop(state);
         self.tell();
-        for (page, _) in run.iter().zip(fates).filter(|(_, fate)| *fate == Gone::Back) {
-            self.put_back(batch, page);
-            self.stays(page.victim);
+        for (page, fate) in run.iter().zip(fates) {
+            match fate {
+                Gone::Left if is_moved => lock(&batch.left).push(page.slot),
+                Gone::Left => {}
+                Gone::Back => {
+                    self.put_back(batch, page);
+                    self.stays(page.victim);
+                }
+            }
         }
     }
 

@@ -188,6 +188,7 @@ impl Core {
                     return Outcome::Failed;
                 }
                 Fault::Zero => {
+                    self.make_room_for_new_frames();
                     self.places.place_zeros(&object.space, page);
                     self.placed(object, page);
                     return Outcome::Here;

@@ -103,6 +103,7 @@ mod protect;
 mod signal;
 mod source;
 mod space;
+mod spares;
 mod uffd;
 
 use std::fmt;

@@ -96,9 +96,10 @@ impl Core {
         match content {
             Content::Data(data, _) => {
                 let bytes = (some.start - all.start) * PAGE..(some.end - all.start) * PAGE;
-                self.places.place(&object.space, some.start, &data[bytes]);
+                self.put(object, some.start, &data[bytes]);
             }
             Content::Zeros => {
+                self.make_room_for_new_frames();
                 some.clone().for_each(|page| self.places.place_zeros(&object.space, page));
             }
         }

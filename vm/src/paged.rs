@@ -182,7 +182,7 @@ impl Core {
             let is_here = self.hold(object, page, || {
                 // SAFETY: the page is there and stays until it is released, and the memory is writable.
                 // Nobody has a reference to it where it is written by calls, and no other call has it.
-                let page = unsafe { object.space.page_mut(page) };
+                let page = unsafe { object.space.pages_mut(page, 1) };
                 page[in_page..][..from.len()].copy_from_slice(from);
             });
             is_here.then_some(()).ok_or(AccessError::Lost(page * PAGE))?;

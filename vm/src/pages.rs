@@ -339,7 +339,7 @@ impl Pages {
     }
 
     /// Pages that can come.
-    fn room(&self) -> usize {
+    pub(crate) fn room(&self) -> usize {
         if self.keepers > 0 { usize::MAX / 2 } else { self.limit.saturating_sub(self.used) }
     }
 

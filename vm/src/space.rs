@@ -91,16 +91,17 @@ impl Space {
         unsafe { std::slice::from_raw_parts(start, count * PAGE) }
     }
 
-    /// The bytes of a page, to be written.
+    /// The same, to be written.
     ///
     /// # Safety
     ///
-    /// The page is there, the memory writable, and nobody else reads or writes the page as long as this is
+    /// The pages are there, the memory writable, and nobody else reads or writes them as long as this is
     /// borrowed.
-    #[expect(clippy::mut_from_ref, reason = "whoever calls this has the page for itself")]
-    pub(crate) unsafe fn page_mut(&self, index: usize) -> &mut [u8] {
+    #[expect(clippy::mut_from_ref, reason = "whoever calls this has the pages for itself")]
+    pub(crate) unsafe fn pages_mut(&self, index: usize, count: usize) -> &mut [u8] {
+        let start = self.at(index, count);
         // SAFETY: the memory is mapped as long as the space is borrowed, and the caller's promise.
-        unsafe { std::slice::from_raw_parts_mut(self.at(index, 1), PAGE) }
+        unsafe { std::slice::from_raw_parts_mut(start, count * PAGE) }
     }
 
     /// Gives the memory of pages back; what is there next is new.
