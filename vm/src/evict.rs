@@ -158,7 +158,8 @@ impl Core {
         }
     }
 
-    /// Gives a batch's memory back, and the frames of pages that have left, unless pages of it are on their way back still.
+    /// Gives a batch's memory back, with the frames of pages that have left, unless pages of it are on their
+    /// way back still.
     fn empty(&self, batch: Arc<Batch>) {
         if let Some(Batch { slots, stage: Some(stage), left }) = Arc::into_inner(batch) {
             let left = left.into_inner().unwrap_or_else(PoisonError::into_inner);

@@ -210,6 +210,28 @@ impl Core {
         Outcome::Blocked
     }
 
+    /// Puts a copy of pages in their place, from this one on, and wakes whoever waits for one of them.
+    pub(crate) fn put(&self, object: &Object, page: usize, data: &[u8]) {
+        let done = match &self.places {
+            Places::Touched { memory, .. } if object.writable => {
+                self.spares.place(memory, object.space.page(page), data)
+            }
+            _ => 0,
+        };
+        if done < data.len() {
+            self.make_room_for_new_frames();
+            self.places.place(&object.space, page + done / PAGE, &data[done..]);
+        }
+    }
+
+    /// Frames that are not in use are for as many pages as may come still.
+    pub(crate) fn make_room_for_new_frames(&self) {
+        if self.spares.are_there() {
+            let room = self.lock().pages.room();
+            self.spares.keep(room);
+        }
+    }
+
     pub(crate) fn placed(&self, object: &Object, page: usize) {
         self.placed_all(object, page..page + 1);
     }

@@ -8,19 +8,16 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use crate::core::Core;
-use crate::evict::BATCH;
 use crate::lock::lock;
-use crate::objects::Object;
-use crate::places::Places;
 use crate::space::{PAGE, Space};
+use crate::uffd::Uffd;
 
 /// Fewer pages than this come by a copy of the system: to move them makes the processors forget where they
 /// were, which costs as much as a new frame.
 const LEAST: usize = 4;
 
 /// With this many frames those of memory that comes go back to the system: pages also leave for good.
-const MANY: usize = 2 * BATCH;
+const MANY: usize = 64;
 
 /// Memory that pages are moved out to, while nobody has any there.
 #[derive(Default)]
@@ -89,42 +86,22 @@ impl Spares {
         lock(&self.stages).empty.push(filled.stage);
     }
 
-    /// Gives all frames back to the system if there are more than this. Those of memory that another thread
-    /// takes some from at the moment are not among them.
-    fn keep(&self, most: usize) {
-        if self.frames.load(Relaxed) > most {
-            let filled = std::mem::take(&mut lock(&self.stages).filled);
-            filled.into_iter().for_each(|filled| self.put(Filled { runs: Vec::new(), ..filled }));
-        }
-    }
-}
-
-impl Core {
-    /// Puts a copy of pages in their place, from this one on, and wakes whoever waits for one of them.
-    pub(crate) fn put(&self, object: &Object, page: usize, data: &[u8]) {
-        let moved = if object.writable { self.put_in_spares(object, page, data) } else { 0 };
-        if moved < data.len() {
-            self.make_room_for_new_frames();
-            self.places.place(&object.space, page + moved / PAGE, &data[moved..]);
-        }
-    }
-
-    /// The same in frames that are there. Returns how many of the bytes are in their place.
-    fn put_in_spares(&self, object: &Object, page: usize, data: &[u8]) -> usize {
-        let Places::Touched { memory, .. } = &self.places else { return 0 };
+    /// Copies pages into frames and moves them to their place, from this address on, which wakes whoever
+    /// waits for one of them. Returns how many of the bytes are there.
+    pub(crate) fn place(&self, memory: &Uffd, at: u64, data: &[u8]) -> usize {
         let (count, mut done) = (data.len() / PAGE, 0);
         while count - done >= LEAST {
-            let filled = lock(&self.spares.stages).filled.pop();
+            let filled = lock(&self.stages).filled.pop();
             let Some(mut filled) = filled else { break };
             let slots = filled.take(count - done);
             // SAFETY: the slots have frames, and nobody else knows them.
             let frames = unsafe { filled.stage.pages_mut(slots.start, slots.len()) };
             frames.copy_from_slice(&data[done * PAGE..][..frames.len()]);
-            let (from, to) = (filled.stage.page(slots.start), object.space.page(page + done));
+            let (from, to) = (filled.stage.page(slots.start), at + (done * PAGE) as u64);
             let (moved, _) = memory.move_pages(to, from, slots.len());
             filled.frames -= moved;
-            self.spares.frames.fetch_sub(moved, Relaxed);
-            self.spares.put(filled);
+            self.frames.fetch_sub(moved, Relaxed);
+            self.put(filled);
             done += moved;
             if moved < slots.len() {
                 break;
@@ -133,11 +110,17 @@ impl Core {
         done * PAGE
     }
 
-    /// Frames that are not in use are for as many pages as may come still.
-    pub(crate) fn make_room_for_new_frames(&self) {
-        if self.spares.frames.load(Relaxed) > 0 {
-            let room = self.lock().pages.room();
-            self.spares.keep(room);
+    /// True if there are any.
+    pub(crate) fn are_there(&self) -> bool {
+        self.frames.load(Relaxed) > 0
+    }
+
+    /// Gives all frames back to the system if there are more than this. Those of memory that another thread
+    /// takes some from at the moment are not among them.
+    pub(crate) fn keep(&self, most: usize) {
+        if self.frames.load(Relaxed) > most {
+            let filled = std::mem::take(&mut lock(&self.stages).filled);
+            filled.into_iter().for_each(|filled| self.put(Filled { runs: Vec::new(), ..filled }));
         }
     }
 }
