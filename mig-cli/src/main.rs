@@ -28,12 +28,6 @@ use clap::{Parser, Subcommand};
 #[global_allocator]
 static ALLOCATOR: allocator::Blocks = allocator::Blocks;
 
-// The part of the library of gcc that unwinds. The standard library asks for the shared one, which the loader
-// would look for, map and link at each start.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-#[link(name = "gcc_eh", kind = "static", modifiers = "+whole-archive,-bundle")]
-unsafe extern "C" {}
-
 /// Compiles Mach interface definitions (.defs files) to Rust, and reads messages by them.
 ///
 /// Exit code 0: all is well. 1: errors in the input, or a stale file. 2: wrong usage.

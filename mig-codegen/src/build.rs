@@ -61,8 +61,7 @@ impl Config {
     ///
     /// A regular file is replaced in one step, with its owner and permissions; one with several names (hard
     /// links) is written in place. A link stays, and its target is replaced. What is no regular file, such as
-    /// a fifo or a device, is written to. With the feature `nameless`, a process that is killed on Linux
-    /// leaves no part of a file behind.
+    /// a fifo or a device, is written to. On Linux a process that is killed leaves no part of a file behind.
     ///
     /// # Errors
     ///

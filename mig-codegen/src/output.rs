@@ -4,9 +4,9 @@
 //!   owner and permissions are kept; extended attributes are not. One that has other names (hard links) or
 //!   that cannot be replaced, because its folder cannot be written to, its owner cannot be kept or it is a
 //!   mount point, is written in place, so that all names keep the same file.
-//! - With the feature `nameless`, the new file has no name until it is whole, where the system has such files
-//!   (Linux, on most file systems), so a process that is killed leaves nothing behind. Elsewhere its name is
-//!   one that no other thread or process uses, and it is removed on every error, but not by a signal.
+//! - The new file has no name until it is whole, where the system has such files (Linux, on most file
+//!   systems), so a process that is killed leaves nothing behind. Elsewhere its name is one that no other
+//!   thread or process uses, and it is removed on every error, but not by a signal.
 //! - A link stays, and its target is replaced.
 //! - What is no regular file – a fifo, a device, a socket – is written to, and neither read nor replaced; so
 //!   is what a descriptor has open (`/dev/stdout`, `/dev/fd/3`, the shell's `>(…)`).
@@ -182,32 +182,37 @@ fn keep_owner(_: &File, _: &Metadata) -> io::Result<()> {
 }
 
 /// Files that have no name yet.
-#[cfg(all(target_os = "linux", feature = "nameless"))]
+#[cfg(target_os = "linux")]
 mod nameless {
-    use std::fs::File;
+    use std::ffi::CString;
+    use std::fs::{File, OpenOptions};
     use std::io;
     use std::os::fd::AsRawFd as _;
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
     use std::path::Path;
-
-    use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, open};
 
     /// A new file in the folder of `path`; `None` if the file system has no such files.
     pub(super) fn create(path: &Path) -> Option<File> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
-        // The process's mask applies, as it does to any new file.
-        let file = open(folder.unwrap_or(Path::new(".")), flags, Mode::from_raw_mode(0o666));
-        file.ok().map(File::from)
+        let mut options = OpenOptions::new();
+        options.write(true).custom_flags(libc::O_TMPFILE).open(folder.unwrap_or(Path::new("."))).ok()
     }
 
     /// Gives it a name that no file has. Needs `/proc`.
     pub(super) fn give_name(file: &File, name: &Path) -> io::Result<()> {
-        let file = format!("/proc/self/fd/{}", file.as_raw_fd());
-        Ok(linkat(CWD, file, CWD, name, AtFlags::SYMLINK_FOLLOW)?)
+        let file = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+        let name = CString::new(name.as_os_str().as_bytes())?;
+        let (here, flags) = (libc::AT_FDCWD, libc::AT_SYMLINK_FOLLOW);
+        // SAFETY: both strings end with a zero, and the call keeps neither.
+        match unsafe { libc::linkat(here, file.as_ptr(), here, name.as_ptr(), flags) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
     }
 }
 
-#[cfg(not(all(target_os = "linux", feature = "nameless")))]
+#[cfg(not(target_os = "linux"))]
 mod nameless {
     use std::fs::File;
     use std::io;
