@@ -8,6 +8,7 @@
 //! A child that was made in another way than by the C library's `fork`, or that could not be prepared, does
 //! not get the memory at all, and ends when it touches it.
 
+use std::cell::Cell;
 use std::ffi::c_void;
 use std::io::Write as _;
 
@@ -26,7 +27,15 @@ pub(crate) fn start() -> bool {
     unsafe { libc::pthread_atfork(Some(prepare), Some(in_parent), Some(in_child)) == 0 }
 }
 
+thread_local! {
+    /// Nothing: it is touched so that a thread has this library's thread-local variables.
+    static OWN: Cell<bool> = const { Cell::new(false) };
+}
+
 extern "C" fn prepare() {
+    // A thread has them from its first touch on, for which the dynamic linker calls `realloc`. In the child
+    // that would wait for the lock of the heap, which this takes.
+    OWN.set(true);
     let mut fork = FORK.lock();
     // Until after the fork, so that the child finds everything whole. What is done by the thread for work
     // needs the locks of `window`, and none of the others.

@@ -17,7 +17,7 @@
 #define REGIONS 8
 #define MOST_PAGES 1024
 /* A step in so many is a fork, which brings all memory in. */
-#define FORK_EVERY 2000
+#define FORK_EVERY 400
 
 /* Memory, and for each page which write was the last; none means zeros. */
 struct region {
