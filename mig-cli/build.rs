@@ -1,8 +1,8 @@
 //! Has the unwinder of gcc's library linked into `mig`, where the linker has it as an archive.
 //!
 //! The standard library asks for the shared one, which the loader would look for, map and link at each start
-//! of the command. That is what happens where there is no archive, as with LLVM's tools alone, and where `mig`
-//! is built for another machine.
+//! of the command. The shared one is taken where there is no archive, as with LLVM's tools alone, and where
+//! `mig` is built for another machine.
 
 use std::env;
 use std::path::Path;

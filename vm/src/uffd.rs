@@ -200,12 +200,13 @@ impl Uffd {
     /// Puts a copy of pages at an address of registered memory, and wakes whoever waits for one of them. A
     /// page that is there already stays.
     pub(crate) fn place(&self, at: u64, pages: &[u8]) -> io::Result<()> {
-        let (len, mut put) = (pages.len() as u64, 0);
+        let (len, mut put, mut most) = (pages.len() as u64, 0, pages.len() as u64);
         while put < len {
             let (to, from) = (at + put, pages.as_ptr().addr() as u64 + put);
-            let mut copy = Copy { to, from, len: len - put, mode: 0, done: 0 };
+            let wanted = most.min(len - put);
+            let mut copy = Copy { to, from, len: wanted, mode: 0, done: 0 };
             match self.call::<COPY, _>(&mut copy) {
-                Ok(()) => return Ok(()),
+                Ok(()) => put += wanted,
                 Err(_) if copy.done > 0 => put += copy.done as u64,
                 // The address space is being changed.
                 Err(Errno::AGAIN) => std::thread::yield_now(),
@@ -213,6 +214,8 @@ impl Uffd {
                     self.wake(to, 1)?;
                     put += PAGE as u64;
                 }
+                // Pages of which only some can be written are two pieces of memory for the system.
+                Err(Errno::NOENT) if wanted > PAGE as u64 => most = PAGE as u64,
                 Err(error) => return Err(error),
             }
         }

@@ -105,9 +105,12 @@ fn a_page_is_never_half_of_one_call_and_half_of_another() {
 /// A store without room gives pages back; those that are lost are errors, and nothing else is.
 #[test]
 fn what_is_lost_is_an_error_and_nothing_else_is() {
+    // More than the frames, the store, the pager's buffers and the messages on their way have room for.
+    const PAGES: usize = 1000;
     paged(20, 60, |vm, service| {
-        let memory = vm.open(200 * PAGE).unwrap();
-        let written: Vec<_> = (0..200).map(|number| memory.write_at(number * PAGE, &page(number))).collect();
+        let memory = vm.open(PAGES * PAGE).unwrap();
+        let written: Vec<_> =
+            (0..PAGES).map(|number| memory.write_at(number * PAGE, &page(number))).collect();
         let mut lost = 0;
         for (number, written) in written.into_iter().enumerate() {
             let mut bytes = vec![0; PAGE];
@@ -120,7 +123,7 @@ fn what_is_lost_is_an_error_and_nothing_else_is() {
                 (Err(error), Ok(())) => panic!("page {number} is here again after {error}"),
             }
         }
-        assert!((1..=140).contains(&lost), "{lost} of 200 pages are lost");
+        assert!((1..=PAGES - 60).contains(&lost), "{lost} pages are lost");
         assert!(service.pager().statistics().handed_back > 0);
     });
 }
@@ -140,9 +143,13 @@ fn what_will_be_needed_is_asked_for_at_once() {
             }
         }
         let after = service.pager().statistics();
-        assert_eq!(after.requested - before.requested, 800, "each page once");
-        // Backwards, and in two messages of sixteen where one by one there would be thirty-two.
-        assert_eq!(after.data_request - before.data_request, 50);
+        let (requested, messages) =
+            (after.requested - before.requested, after.data_request - before.data_request);
+        // Most of them have left. A page of which the manager had no room to take it stays, and makes more than
+        // one message of those beside it: backwards, thirty-two come in two where one by one there would be as
+        // many.
+        assert!(requested > 400, "{requested} pages");
+        assert!(messages * 8 <= requested, "{messages} messages for {requested} pages");
     });
 }
 

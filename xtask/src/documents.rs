@@ -199,7 +199,7 @@ impl Commands {
             "xtask" => return self.xtask(rest),
             "install" | "fuzz" => return path(rest),
             "add" => return added(rest),
-            "run" | "build" | "test" | "bench" | "nextest" => {}
+            "run" | "build" | "test" | "bench" | "nextest" | "rustc" => {}
             _ => return Err(format!("`cargo {verb}` is not known here")),
         }
         for (option, folder) in [("--test", "tests"), ("--bench", "benches"), ("--example", "examples")] {
