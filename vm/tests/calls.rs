@@ -145,9 +145,8 @@ fn what_will_be_needed_is_asked_for_at_once() {
         let after = service.pager().statistics();
         let (requested, messages) =
             (after.requested - before.requested, after.data_request - before.data_request);
-        // Most of them have left. A page of which the manager had no room to take it stays, and makes more than
-        // one message of those beside it: backwards, thirty-two come in two where one by one there would be as
-        // many.
+        // Most of them have left. A page that its manager had no room for stays, and makes more than one
+        // message of those beside it. Backwards, thirty-two come in two messages.
         assert!(requested > 400, "{requested} pages");
         assert!(messages * 8 <= requested, "{messages} messages for {requested} pages");
     });
