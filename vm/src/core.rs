@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,6 @@ use mig_runtime::platform::Holding;
 use mig_runtime::{Name, PortSet, SendRight};
 
 use crate::evict::Batch;
-use crate::flushes::Flushes;
 use crate::handlers::Handlers;
 use crate::latency::Recorder;
 use crate::lock::lock;
@@ -52,7 +52,8 @@ pub(crate) struct Core {
     /// How many threads wait for that.
     pub(crate) waiting: AtomicUsize,
     pub(crate) handlers: Handlers,
-    pub(crate) flushes: Flushes<Flush>,
+    /// For the thread in which pages leave that the default manager wants back; `None` at the end.
+    pub(crate) flushes: Mutex<Option<SyncSender<Flush>>>,
     pub(crate) patience: Duration,
     pub(crate) start: Instant,
     pub(crate) counts: Counts,
@@ -98,7 +99,7 @@ impl DerefMut for Locked<'_> {
 }
 
 impl Core {
-    pub(crate) fn new(task: Local, limits: Limits) -> Result<Self, VmError> {
+    pub(crate) fn new(task: Local, limits: Limits, flushes: SyncSender<Flush>) -> Result<Self, VmError> {
         let frames = limits.resident / PAGE;
         if frames < Limits::LEAST / PAGE {
             return Err(VmError::LimitTooSmall(limits.resident));
@@ -129,7 +130,7 @@ impl Core {
             changed: Condvar::new(),
             waiting: AtomicUsize::new(0),
             handlers: Handlers::new(),
-            flushes: Flushes::new(),
+            flushes: Mutex::new(Some(flushes)),
             patience: limits.patience,
             start: Instant::now(),
             counts: Counts::default(),

@@ -88,7 +88,6 @@ mod core;
 mod discard;
 mod evict;
 mod faults;
-mod flushes;
 mod handlers;
 mod inherit;
 mod keep;
@@ -110,7 +109,7 @@ use std::fmt;
 use std::ops::{Deref, DerefMut, Range};
 use std::os::fd::OwnedFd;
 use std::ptr::NonNull;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -121,6 +120,7 @@ use mig_runtime::{KernReturn, SendRight, Server, Stop};
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::core::{Core, Task};
+use crate::lock::lock;
 pub use keep::KeptObject;
 pub use latency::Latencies;
 pub use paged::{AccessError, Paged};
@@ -341,7 +341,7 @@ pub(crate) struct Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.stop_servers.iter().for_each(Stop::stop);
-        self.core.flushes.stop();
+        drop(lock(&self.core.flushes).take());
         signal::serve_no_more(&self.core);
         // The counter is far from its end, so that this does not wait.
         let _ = rustix::io::write(&*self.stop, &1_u64.to_ne_bytes());
@@ -352,6 +352,9 @@ impl Drop for Running {
     }
 }
 
+/// How many requests of the default manager for its pages may wait.
+const FLUSHES: usize = 4096;
+
 impl Vm {
     /// A task of `host` that is this process's kernel.
     ///
@@ -359,7 +362,8 @@ impl Vm {
     ///
     /// [`VmError::NotPermitted`], [`VmError::OldKernel`], [`VmError::LimitTooSmall`]; or a call failed.
     pub fn new(host: &Host, limits: Limits) -> Result<Self, VmError> {
-        let core = Arc::new(Core::new(host.new_task("vm"), limits)?);
+        let (flushes, wanted) = mpsc::sync_channel(FLUSHES);
+        let core = Arc::new(Core::new(host.new_task("vm"), limits, flushes)?);
         let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC)?);
         let stop_servers = [Stop::new(&core.kernel)?, Stop::new(&core.kernel)?];
         let running = Running { core, stop, stop_servers, threads: Mutex::default() };
@@ -385,7 +389,7 @@ impl Vm {
             let _ = Server::until(&core.own_ports, &stop_own).with(mach(&*core)).inline().run();
         })?;
         let core = running.core.clone();
-        running.spawn("vm flushes", move || core.serve_flushes())?;
+        running.spawn("vm flushes", move || core.serve_flushes(&wanted))?;
         Ok(Self(Arc::new(running)))
     }
 

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 
 use mach_defs::gnu::mach::{Mach, MemoryObjectGetAttributesReply, VmOffset, VmSize};
 use mach_defs::gnu::memory_object;
@@ -109,8 +110,8 @@ impl Core {
 
 impl Core {
     /// Takes pages away that the default manager wants to have back, until the end.
-    pub(crate) fn serve_flushes(&self) {
-        while let Some(flush) = self.flushes.next() {
+    pub(crate) fn serve_flushes(&self, wanted: &Receiver<Flush>) {
+        for flush in wanted {
             let _ = self.do_flush(flush);
         }
     }
@@ -255,8 +256,13 @@ impl Mach<Task> for Core {
     ) -> Result<(), KernReturn> {
         let object = self.by_control(&control)?;
         let flush = Flush { object, offset, size, reply_to };
-        // The default manager may have one thread, which is this one.
-        if flush.object.external { self.do_flush(flush) } else { self.flushes.push(flush) }
+        if flush.object.external {
+            return self.do_flush(flush);
+        }
+        // The default manager may have no other thread than this one to take its pages back.
+        let flushes = lock(&self.flushes).clone();
+        let is_sent = flushes.is_some_and(|flushes| flushes.try_send(flush).is_ok());
+        if is_sent { Ok(()) } else { Err(KernReturn::KERN_RESOURCE_SHORTAGE) }
     }
 
     fn memory_object_destroy(&self, control: Port<'_, Task>, _reason: KernReturn) -> Result<(), KernReturn> {
