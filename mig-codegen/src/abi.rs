@@ -355,7 +355,6 @@ static MACH_2_5: Language = Language {
     exceptions: &[
         (Feature::StructMembers, Verdict::Reject),
         (Feature::MsgKind, Verdict::Reject),
-        (Feature::SendTime, Verdict::Reject),
         (Feature::AppleStatements, Verdict::Reject),
         (Feature::NativeTypes, Verdict::Reject),
         (Feature::AppleImports, Verdict::Reject),

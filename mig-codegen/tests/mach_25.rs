@@ -155,6 +155,32 @@ fn its_words_are_no_others() {
     assert!(analyze(kind, "gnu-i386-2021").1.contains("does not know `msgkind`"));
 }
 
+/// NeXT's MIG knew a time to send: stubs of a driver give each half of `msg_rpc` its own, and `msg_send` one.
+#[test]
+fn a_call_has_a_time_for_each_half() {
+    let text = "subsystem dsp 500; type p_t = MSG_TYPE_PORT; waittime 5000; sendtime 700;
+        routine f(p : p_t); simpleroutine g(p : p_t); nosendtime; simpleroutine h(p : p_t);";
+    let (interface, said) = analyze(text, "mach-25");
+    assert_eq!(said, "");
+    let routines = interface.unwrap().routines;
+    let times: Vec<_> = routines.iter().map(|routine| (routine.send_time, routine.wait_time)).collect();
+    assert_eq!(times, [(Some(700), Some(5000)), (Some(700), None), (None, None)]);
+    assert!(analyze("subsystem s 1; sendtime 7;", "cmu-32").1.contains("does not know `sendtime`"));
+}
+
+/// The stubs of that driver: an address under a short type word, whose number is always 2048.
+#[test]
+fn data_of_fixed_size_out_of_line_comes_whole() {
+    let page = "type page_t = ^array[2048] of int; subsystem dsp 525;
+        simpleroutine put_page(p : port_t; owner : port_t; page : page_t; tag : int; started : boolean_t;
+            completed : boolean_t; reply : port_t; unit : int);";
+    let text = format!("{TYPES}{page}");
+    let (interface, said) = analyze(&text, "mach-25");
+    assert!(said.contains("the type word of the MIG of Mach 2.5 announces 2048 elements of it"), "{said}");
+    let table = AbiTable::of(&interface.unwrap());
+    assert_eq!((table.routines[0].request.min_size, table.routines[0].request.max_size), (80, 80));
+}
+
 #[test]
 fn a_subsystem_of_the_kernel_may_be_called_kernel() {
     let (interface, said) = analyze(

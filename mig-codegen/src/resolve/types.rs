@@ -16,7 +16,7 @@ use super::flags::Flags;
 use super::message_types::{self, MessageType};
 use super::suggest::Declarations;
 use super::{flags, language};
-use crate::abi::{Abi, Feature};
+use crate::abi::{Abi, Feature, MessageTypes};
 use crate::codes;
 use crate::model::{CTypes, Dealloc, Member, PortType, Scalar, Type, TypeKind};
 use crate::wire::{BYTE, STRING_C, Wire, is_counted};
@@ -562,12 +562,12 @@ impl<'a> Types<'a> {
                 return None;
             }
             kind if !any_size => {
-                self.announces_nothing(span, out);
                 let (element, max) = match kind {
                     TypeKind::Fixed { element, count, .. } => (element, count),
                     TypeKind::FixedString { size, whole: false } => (Arc::new(character()), size),
                     kind => (Arc::new(Type { kind, ..declared.ty.clone() }), 1),
                 };
+                self.fixed_out_of_line(max, span, out);
                 TypeKind::OutOfLine { element, count: None, max: Some(max) }
             }
             TypeKind::Fixed { element, count, .. } => {
@@ -582,20 +582,25 @@ impl<'a> Types<'a> {
         nest(declared, kind, span, out)
     }
 
-    /// Data of fixed size out of line, where a type word stands before it.
-    fn announces_nothing(&self, span: Span, out: &mut Diagnostics) {
+    /// Data of fixed size out of line, where a type word stands before it. The stubs of Mach 3 announce none
+    /// of it; those of Mach 2.5 all, and compare the number.
+    fn fixed_out_of_line(&self, count: u32, span: Span, out: &mut Diagnostics) {
         let name = self.abi.language.name;
-        out.push(
-            Diagnostic::warning(
-                codes::FIXED_OUT_OF_LINE,
-                span,
-                "C stubs exchange nothing of this data",
-                format!("the type word of {name} announces 0 elements of it"),
+        let (message, announced, help) = if self.abi.language.message_types == MessageTypes::Mach25 {
+            (
+                "C stubs take all of this data or none",
+                count,
+                "give Rust's stubs as many: they take any number. With `^array[] of element` C does, too",
             )
-            .with_help(
+        } else {
+            (
+                "C stubs exchange nothing of this data",
+                0,
                 "use `^array[] of element`: its count travels with it. Rust's stubs take this for one",
-            ),
-        );
+            )
+        };
+        let label = format!("the type word of {name} announces {announced} elements of it");
+        out.push(Diagnostic::warning(codes::FIXED_OUT_OF_LINE, span, message, label).with_help(help));
     }
 
     fn structure(&self, members: &[AstMember], span: Span, out: &mut Diagnostics) -> Option<Declared> {
