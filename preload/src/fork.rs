@@ -33,13 +33,18 @@ thread_local! {
     static OWN: Cell<bool> = const { Cell::new(false) };
 }
 
-extern "C" fn prepare() {
-    // A thread has them from its first touch on, for which the dynamic linker calls `realloc`. In the child
-    // that would wait for the lock of the heap, which this takes.
+/// Has this thread's variables of this library, and the table by which they are found, in their place.
+fn bring_variables() {
     OWN.with(|own| {
         // What nobody reads the compiler leaves out.
         black_box(own);
     });
+}
+
+extern "C" fn prepare() {
+    // A thread has its variables from its first touch on, for which the dynamic linker calls `realloc`. In the
+    // child that would wait for the lock of the heap, which this takes.
+    bring_variables();
     let mut fork = FORK.lock();
     // Until after the fork, so that the child finds everything whole. What is done by the thread for work
     // needs the locks of `window`, and none of the others.
@@ -48,6 +53,8 @@ extern "C" fn prepare() {
     *fork = work::done(paging::prepare_fork).flatten();
     window::give_to_children(fork.is_some());
     std::mem::forget(fork);
+    // No page leaves any more. Of these, zeros would be in the child until its memory is paged.
+    bring_variables();
     bring_streams();
     window::locks().for_each(|lock| std::mem::forget(lock.lock()));
     work::lock();
