@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// Bytes of the file.
-pub const SIZE: u64 = 8 << 20;
+pub const SIZE: u64 = 32 << 20;
 
 /// The servers that are tried.
 pub const SERVERS: [&str; 2] = ["nbdkit", "qemu-nbd"];
