@@ -33,7 +33,9 @@ thread_local! {
     static OWN: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Has this thread's variables of this library, and the table by which they are found, in their place.
+/// Has this thread's variables of this library, and the table by which they are found, in their place. Not
+/// inlined: within a function the compiler looks for them once.
+#[inline(never)]
 fn bring_variables() {
     OWN.with(|own| {
         // What nobody reads the compiler leaves out.
@@ -42,8 +44,8 @@ fn bring_variables() {
 }
 
 extern "C" fn prepare() {
-    // A thread has its variables from its first touch on, for which the dynamic linker calls `realloc`. In the
-    // child that would wait for the lock of the heap, which this takes.
+    // A thread has its variables from its first touch on, for which the dynamic linker calls `realloc`. In
+    // the child that would wait for the lock of the heap, which this takes.
     bring_variables();
     let mut fork = FORK.lock();
     // Until after the fork, so that the child finds everything whole. What is done by the thread for work
