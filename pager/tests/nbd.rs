@@ -65,7 +65,7 @@ fn pages_go_to_a_server_and_come_back() {
         assert_eq!(format(&[]), (Some(1), refused));
         let (code, text) = format(&["--size", "1M"]);
         assert_eq!((code, text.contains("--size")), (Some(1), true), "{text}");
-        let made = format!("{address}: 8.0 MiB of swap space, 2046 pages of 4096 bytes\n");
+        let made = format!("{address}: 32.0 MiB of swap space, 8190 pages of 4096 bytes\n");
         assert_eq!(format(&["--force"]), (Some(0), made.clone()));
         assert_eq!(format(&[]), (Some(0), made));
 
