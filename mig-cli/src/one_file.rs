@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use mig_codegen::is_same_file;
 use mig_codegen::model::Interface;
 
-use crate::options::{Options, is_same};
+use crate::options::Options;
 use crate::rust::rule;
 use crate::{Failure, print};
 
@@ -50,7 +51,10 @@ impl OneFile {
             return print(&text);
         }
         let written = |read: &&PathBuf| {
-            [Some(&self.output), self.depfile.as_ref()].into_iter().flatten().any(|file| is_same(read, file))
+            [Some(&self.output), self.depfile.as_ref()]
+                .into_iter()
+                .flatten()
+                .any(|file| is_same_file(read, file))
         };
         if let Some(read) = output.files.iter().find(written) {
             let wrong = format!("the output would replace `{}`, which was read", read.display());

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::fs::{self, Metadata};
+use std::fs;
 use std::io::{self, BufRead, Read as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use mig_codegen::{Config, Error, Input, Report};
+use mig_codegen::{Config, Error, Input, Report, is_same_file};
 use mig_parser::Loader;
 
 use crate::telling::Telling;
@@ -256,7 +256,7 @@ impl Source {
 
     /// True if a path is the file of this input.
     pub(crate) fn is(&self, path: &Path) -> bool {
-        self.text.is_none() && is_same(&self.path, path)
+        self.text.is_none() && is_same_file(&self.path, path)
     }
 }
 
@@ -264,24 +264,6 @@ impl Source {
 pub(crate) fn with_macros(config: Config, macros: &[String]) -> Config {
     let pairs = macros.iter().map(|one| one.split_once('=').unwrap_or((one, "1")));
     pairs.fold(config, |config, (name, value)| config.define(name, value))
-}
-
-/// Whether both paths lead to one file, by whatever of its names.
-pub(crate) fn is_same(a: &Path, b: &Path) -> bool {
-    let is_one_name = matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b);
-    is_one_name || matches!((fs::metadata(a), fs::metadata(b)), (Ok(a), Ok(b)) if is_one_file(&a, &b))
-}
-
-/// Whether these are of one file, which may have several names.
-#[cfg(unix)]
-fn is_one_file(a: &Metadata, b: &Metadata) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    a.is_file() && (a.dev(), a.ino()) == (b.dev(), b.ino())
-}
-
-#[cfg(not(unix))]
-fn is_one_file(_: &Metadata, _: &Metadata) -> bool {
-    false
 }
 
 /// The files below a folder whose names end in `.defs`, or in another extension, by their paths from there.

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use mig_codegen::{Config, Error};
+use mig_codegen::{Config, Error, is_same_file};
 
-use crate::options::{Options, Side, Source, is_same};
+use crate::options::{Options, Side, Source};
 use crate::{Failure, print};
 
 /// Generate Rust: clients, server traits and demux functions
@@ -80,7 +80,7 @@ impl Rust {
         self.options.tell(&output.warnings);
         let Some(file) = file else { return print(&output.value).map(|()| output.files) };
         let written = |read: &&PathBuf| {
-            is_same(read, file) || self.depfile.as_deref().is_some_and(|file| is_same(read, file))
+            is_same_file(read, file) || self.depfile.as_deref().is_some_and(|file| is_same_file(read, file))
         };
         if let Some(read) = output.files.iter().find(written) {
             let wrong = format!("the output would replace `{}`, which was read", read.display());

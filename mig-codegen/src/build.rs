@@ -100,7 +100,7 @@ static WRITTEN: Mutex<BTreeMap<PathBuf, PathBuf>> = Mutex::new(BTreeMap::new());
 /// Notes that an input is compiled into a file; an error if another one was, or if it is one of the files
 /// that were read.
 fn claim(file: &Path, input: &Path, read: &[PathBuf]) -> Result<(), Error> {
-    if let Some(read) = read.iter().find(|read| output::is_same(read, file)) {
+    if let Some(read) = read.iter().find(|read| output::is_same_file(read, file)) {
         return Err(Error::Config(format!("the output would replace `{}`, which was read", read.display())));
     }
     let whole = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());

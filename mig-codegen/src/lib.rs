@@ -177,6 +177,7 @@ pub use crate::error::{Error, Report};
 #[cfg(feature = "json")]
 pub use crate::json::{error_json, warning_json};
 use crate::model::Interface;
+pub use crate::output::is_same_file;
 pub use crate::resolve::{Declarations, IncludePath};
 pub use crate::rust::Side;
 

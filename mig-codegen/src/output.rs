@@ -261,7 +261,7 @@ fn has_other_names(_: &Metadata) -> bool {
 }
 
 /// Whether both paths lead to one file, by whatever of its names.
-pub(crate) fn is_same(a: &Path, b: &Path) -> bool {
+pub fn is_same_file(a: &Path, b: &Path) -> bool {
     let is_one_name = matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b);
     is_one_name || matches!((fs::metadata(a), fs::metadata(b)), (Ok(a), Ok(b)) if is_one_file(&a, &b))
 }

@@ -3,13 +3,13 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use rustix::io::Errno;
 
 use crate::VmError;
 use crate::core::{Core, hash};
-use crate::objects::{Manager, Object};
+use crate::objects::Object;
 use crate::pages::Inherited;
 use crate::source::Source;
 use crate::space::{PAGE, Space};
@@ -41,22 +41,7 @@ impl Core {
             false => Inherited::Untouched,
         });
         let id = state.pages.inherit(pages);
-        let (ports, ready) = (Mutex::new(Manager::None), Mutex::default());
-        let source = Some(source);
-        let object = Arc::new(Object {
-            id,
-            space,
-            writable: true,
-            external: false,
-            offset: 0,
-            ports,
-            ready,
-            protected: Mutex::default(),
-            source,
-        });
-        state.objects.insert(id, object.clone());
-        state.by_address.insert(object.space.start(), object.clone());
-        Ok(object)
+        Ok(state.insert(Object { source: Some(source), ..Object::anonymous(id, space) }))
     }
 
     /// Puts a page in its place that was inherited. False if it cannot be had.

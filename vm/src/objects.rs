@@ -14,7 +14,7 @@ use mig_runtime::{AnyRight, CallError, KernReturn, PortSet, ReceiveRight, SendRi
 use rustix::io;
 
 use crate::VmError;
-use crate::core::{Core, Task};
+use crate::core::{Core, State, Task};
 use crate::evict::BATCH;
 use crate::faults::MOMENT;
 use crate::lock::lock;
@@ -101,7 +101,32 @@ pub(crate) fn wide(value: impl Into<u64>) -> u64 {
     value.into()
 }
 
+impl State {
+    /// Makes an object one that is found by its number and by its addresses.
+    pub(crate) fn insert(&mut self, object: Object) -> Arc<Object> {
+        let object = Arc::new(object);
+        self.objects.insert(object.id, object.clone());
+        self.by_address.insert(object.space.start(), object.clone());
+        object
+    }
+}
+
 impl Object {
+    /// Memory that is this process's own, and has no manager yet.
+    pub(crate) fn anonymous(id: ObjectId, space: Space) -> Self {
+        Self {
+            id,
+            space,
+            writable: true,
+            external: false,
+            offset: 0,
+            ports: Mutex::default(),
+            ready: Mutex::default(),
+            protected: Mutex::default(),
+            source: None,
+        }
+    }
+
     /// Where a page is in the manager's object.
     pub(crate) fn place(&self, page: usize) -> VmOffset {
         // No mapping goes beyond what this type has.
@@ -186,20 +211,9 @@ impl Core {
         let mut state = self.lock();
         let id = state.pages.add(space.len() / PAGE, external);
         let ports = ports.map_or(Manager::None, Manager::Known);
-        let (ports, ready) = (Mutex::new(ports), Mutex::default());
-        let object = Arc::new(Object {
-            id,
-            space,
-            writable,
-            external,
-            offset,
-            ports,
-            ready,
-            protected: Mutex::default(),
-            source: None,
-        });
-        state.objects.insert(id, object.clone());
-        state.by_address.insert(object.space.start(), object.clone());
+        let ports = Mutex::new(ports);
+        let object =
+            state.insert(Object { writable, external, offset, ports, ..Object::anonymous(id, space) });
         state.by_control.extend(control.map(|control| (control, object.clone())));
         Ok(object)
     }

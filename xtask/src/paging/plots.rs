@@ -11,13 +11,25 @@ use super::figures::{Kind, Memory, Row};
 const SIZE: (u32, u32) = (960, 420);
 const FONT: &str = "sans-serif";
 
+/// A group of bars: its name, the pattern and the number of threads.
+type Group<'a> = (&'a str, &'a str, u64);
+
+/// Where pages are touched by chance.
+const BY_CHANCE: &[Group<'static>] = &[
+    ("read, 1 thread", "read", 1),
+    ("write, 1 thread", "write", 1),
+    ("read and write, 1 thread", "read and write", 1),
+    ("read, 8 threads", "read", 8),
+    ("write, 8 threads", "write", 8),
+    ("read and write, 8 threads", "read and write", 8),
+];
+
 /// One bar after the other, of memory of a kind, for a pattern.
 struct Plot<'a> {
     file: &'a str,
     title: &'a str,
     unit: &'a str,
-    /// Each group of bars: its name, the pattern and the number of threads.
-    groups: &'a [(&'a str, &'a str, u64)],
+    groups: &'a [Group<'a>],
     value: fn(&Row) -> f64,
 }
 
@@ -26,28 +38,14 @@ const PLOTS: [Plot<'static>; 3] = [
         file: "paging-faults.svg",
         title: "Faults a second, by chance (more is better)",
         unit: "faults a second",
-        groups: &[
-            ("read, 1 thread", "read", 1),
-            ("write, 1 thread", "write", 1),
-            ("read and write, 1 thread", "read and write", 1),
-            ("read, 8 threads", "read", 8),
-            ("write, 8 threads", "write", 8),
-            ("read and write, 8 threads", "read and write", 8),
-        ],
+        groups: BY_CHANCE,
         value: Row::rate,
     },
     Plot {
         file: "paging-latency.svg",
         title: "99 of 100 faults take no longer than this (less is better)",
         unit: "microseconds",
-        groups: &[
-            ("read, 1 thread", "read", 1),
-            ("write, 1 thread", "write", 1),
-            ("read and write, 1 thread", "read and write", 1),
-            ("read, 8 threads", "read", 8),
-            ("write, 8 threads", "write", 8),
-            ("read and write, 8 threads", "read and write", 8),
-        ],
+        groups: BY_CHANCE,
         value: |row| row.within[1] / 1e3,
     },
     Plot {
