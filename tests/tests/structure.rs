@@ -57,8 +57,6 @@ const CIRCLES: &[(&str, &[&str])] = &[
     // `Kernel`. To open the circle, `Format` would have to be erased from the types, and a call of the wrong
     // family would compile.
     ("runtime", &["abi", "kernel", "memory", "message", "right"]),
-    // The core has the queues of what the other three do, and they are methods of it.
-    ("vm", &["core", "evict", "faults", "objects"]),
 ];
 
 #[test]

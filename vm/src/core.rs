@@ -20,11 +20,11 @@ use mig_runtime::kernel::local::Local;
 use mig_runtime::platform::Holding;
 use mig_runtime::{Name, PortSet, SendRight};
 
-use crate::evict::Batch;
+use crate::batch::Batch;
 use crate::handlers::Handlers;
 use crate::latency::Recorder;
 use crate::lock::lock;
-use crate::objects::{Flush, NotSent, Object, Ports};
+use crate::object::{Flush, Object, Task};
 use crate::pages::{ObjectId, Pages};
 use crate::places::Places;
 use crate::space::PAGE;
@@ -32,8 +32,8 @@ use crate::spares::Spares;
 use crate::uffd::Told;
 use crate::{Faults, Limits, Statistics, VmError};
 
-/// The kernel's task. A kernel does not wait for its managers.
-pub(crate) type Task = NoWait<Local>;
+/// How long it takes until something that could not be done is tried again.
+pub(crate) const MOMENT: Duration = Duration::from_millis(1);
 
 pub(crate) struct Core {
     pub(crate) task: Local,
@@ -76,6 +76,28 @@ pub(crate) struct State {
     pub(crate) by_control: AHashMap<Name, Arc<Object>>,
     /// Pages that were put aside.
     pub(crate) batches: AHashMap<u64, Arc<Batch>>,
+}
+
+impl State {
+    /// Makes an object one that is found by its number and by its addresses.
+    pub(crate) fn insert(&mut self, object: Object) -> Arc<Object> {
+        let object = Arc::new(object);
+        self.objects.insert(object.id, object.clone());
+        self.by_address.insert(object.space.start(), object.clone());
+        object
+    }
+
+    /// The object and the page of an address.
+    pub(crate) fn at(&self, address: u64) -> Option<(Arc<Object>, usize)> {
+        let (start, object) = self.by_address.range(..=address).next_back()?;
+        let offset = usize::try_from(address - start).ok()?;
+        (offset < object.space.len()).then(|| (object.clone(), offset / PAGE))
+    }
+
+    /// Pages of a batch come back, or leave it: whoever has it last gives its memory back.
+    pub(crate) fn batch(&self, number: u64) -> Option<Arc<Batch>> {
+        self.batches.get(&number).cloned()
+    }
 }
 
 /// The state, locked: nothing is sent meanwhile.
@@ -185,15 +207,22 @@ impl Core {
         }
     }
 
-    /// Sends to an object's manager. One that was not trusted with all memory is not let into this thread,
-    /// which others wait for.
-    pub(crate) fn send<R>(
-        &self,
-        object: &Object,
-        send: impl FnOnce(&Ports) -> Result<R, NotSent>,
-    ) -> Result<R, NotSent> {
-        let _queued = object.external.then(Holding::turn);
-        send(&*self.ports_of(object)?)
+    /// Pages are in their places.
+    pub(crate) fn placed(&self, object: &Object, page: usize) {
+        self.placed_all(object, page..page + 1);
+    }
+
+    pub(crate) fn placed_all(&self, object: &Object, pages: impl Iterator<Item = usize>) {
+        let mut state = self.lock();
+        pages.for_each(|page| state.pages.placed(object.id, page));
+        drop(state);
+        self.tell();
+    }
+
+    /// A page cannot be had any more.
+    pub(crate) fn failed(&self, object: &Object, page: usize) {
+        self.places.poison(&object.space, page);
+        self.tell();
     }
 
     /// Microseconds since this began.

@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use mach_defs::gnu::memory_object;
 
-use crate::core::Core;
-use crate::evict::BATCH;
-use crate::faults::MOMENT;
-use crate::objects::{NotSent, Object};
+use crate::batch::BATCH;
+use crate::core::{Core, MOMENT};
+use crate::object::{NotSent, Object};
 use crate::pages::Discarded;
 use crate::space::PAGE;
 

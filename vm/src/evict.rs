@@ -10,39 +10,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use mach_defs::gnu::memory_object;
 
+use crate::batch::{BATCH, Batch};
 use crate::core::{Core, State, hash};
 use crate::lock::lock;
-use crate::objects::{NotSent, Object};
-use crate::pages::{CLUSTER, Farewell, Gone, ObjectId, Rescue, Victim};
-use crate::space::Space;
-
-/// Pages that are taken away at once, at most.
-pub(crate) const BATCH: usize = 32;
-
-/// Pages that were taken away together, and where they are.
-pub(crate) struct Batch {
-    /// The first slot of each cluster, in order. A page has the slot of its place in its cluster.
-    slots: Vec<(ObjectId, usize, usize)>,
-    /// Memory for them; `None` where nothing has to be moved.
-    stage: Option<Space>,
-    /// The slots there of pages that have left.
-    left: Mutex<Vec<usize>>,
-}
-
-impl Batch {
-    /// Where a page is.
-    fn slot(&self, object: ObjectId, page: usize) -> usize {
-        let wanted = (object, page / CLUSTER);
-        let at = self.slots.partition_point(|(object, cluster, _)| (*object, *cluster) < wanted);
-        self.slots.get(at).map_or(0, |(.., slot)| slot + page % CLUSTER)
-    }
-
-    /// The memory that has pages of this object; `None` if they are in their place.
-    fn stage_of(&self, object: &Object) -> Option<&Space> {
-        // Nobody can write to memory that is read only, and it cannot be moved.
-        self.stage.as_ref().filter(|_| object.writable)
-    }
-}
+use crate::object::{NotSent, Object};
+use crate::pages::{CLUSTER, Farewell, Gone, Rescue, Victim};
 
 /// A page on its way out.
 struct Leaving {
@@ -60,13 +32,6 @@ impl Leaving {
         next.victim == (Victim { object, page: page + 1 })
             && next.slot == self.slot + 1
             && next.farewell == self.farewell
-    }
-}
-
-impl State {
-    /// Pages of a batch come back, or leave it: whoever has it last gives its memory back.
-    pub(crate) fn batch(&self, number: u64) -> Option<Arc<Batch>> {
-        self.batches.get(&number).cloned()
     }
 }
 

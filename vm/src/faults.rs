@@ -11,9 +11,9 @@ use mach_defs::gnu::memory_object;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use crate::core::{Core, State};
+use crate::core::{Core, MOMENT};
 use crate::handlers::Place;
-use crate::objects::{NotSent, Object};
+use crate::object::{NotSent, Object};
 use crate::pages::{Ahead, Fault};
 use crate::places::Places;
 use crate::space::PAGE;
@@ -21,18 +21,6 @@ use crate::uffd::{Event, Uffd};
 
 const VM_PROT_READ: i32 = 1;
 const VM_PROT_WRITE: i32 = 2;
-
-/// How long it takes until something that could not be done is tried again.
-pub(crate) const MOMENT: Duration = Duration::from_millis(1);
-
-impl State {
-    /// The object and the page of an address.
-    pub(crate) fn at(&self, address: u64) -> Option<(Arc<Object>, usize)> {
-        let (start, object) = self.by_address.range(..=address).next_back()?;
-        let offset = usize::try_from(address - start).ok()?;
-        (offset < object.space.len()).then(|| (object.clone(), offset / PAGE))
-    }
-}
 
 /// How long a thread waits for its page until it looks whether a manager is to be given up.
 const LOOK: Duration = Duration::from_millis(50);
@@ -232,17 +220,6 @@ impl Core {
         }
     }
 
-    pub(crate) fn placed(&self, object: &Object, page: usize) {
-        self.placed_all(object, page..page + 1);
-    }
-
-    pub(crate) fn placed_all(&self, object: &Object, pages: impl Iterator<Item = usize>) {
-        let mut state = self.lock();
-        pages.for_each(|page| state.pages.placed(object.id, page));
-        drop(state);
-        self.tell();
-    }
-
     /// Asks for those of these pages that are not here, and waits for none. Where that cannot be done, they
     /// come when they are touched.
     pub(crate) fn will_need(&self, object: &Arc<Object>, pages: Range<usize>) {
@@ -295,15 +272,5 @@ impl Core {
         drop(state);
         self.tell();
         self.places.wake(&object.space, pages.start + 1, pages.len() - 1);
-    }
-
-    /// A manager has no room for a message. It is given up when that has been so for too long.
-    pub(crate) fn wait_no_more(&self, object: &Object) {
-        let now = self.now();
-        let since = self.lock().pages.took_nothing(object.id, now);
-        // Another thread may have read the clock later than this one and said so earlier.
-        if now.saturating_sub(since) > self.patience.as_micros() as u64 {
-            self.bury(object);
-        }
     }
 }

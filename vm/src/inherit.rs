@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use crate::VmError;
 use crate::core::{Core, hash};
-use crate::objects::Object;
+use crate::object::Object;
 use crate::pages::Inherited;
 use crate::source::Source;
 use crate::space::{PAGE, Space};

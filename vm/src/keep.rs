@@ -6,10 +6,9 @@ use std::sync::Arc;
 use mig_runtime::kernel::local::Local;
 use mig_runtime::{KernReturn, SendRight};
 
-use crate::core::Core;
-use crate::faults::MOMENT;
+use crate::core::{Core, MOMENT};
 use crate::lock::lock;
-use crate::objects::{Manager, Object};
+use crate::object::{Manager, Object};
 
 /// How often a manager that takes no pages is given a moment.
 const TRIES: usize = 100;

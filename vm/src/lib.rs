@@ -84,6 +84,7 @@
 
 #[cfg(feature = "allocator-api2")]
 mod allocator;
+mod batch;
 mod core;
 mod discard;
 mod evict;
@@ -94,11 +95,13 @@ mod keep;
 mod latency;
 mod lock;
 mod managers;
+mod object;
 mod objects;
 mod paged;
 mod pages;
 mod places;
 mod protect;
+mod send;
 mod signal;
 mod source;
 mod space;
@@ -119,8 +122,9 @@ use mig_runtime::kernel::local::{Host, Local};
 use mig_runtime::{KernReturn, SendRight, Server, Stop};
 use rustix::event::{EventfdFlags, eventfd};
 
-use crate::core::{Core, Task};
+use crate::core::Core;
 use crate::lock::lock;
+use crate::object::Task;
 pub use keep::KeptObject;
 pub use latency::Latencies;
 pub use paged::{AccessError, Paged};

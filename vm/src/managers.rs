@@ -8,10 +8,9 @@ use mach_defs::gnu::mach::{Mach, MemoryObjectGetAttributesReply, VmOffset, VmSiz
 use mach_defs::gnu::memory_object;
 use mig_runtime::{AnyRight, KernReturn, OolMemory, Port};
 
-use crate::core::{Core, State, Task, hash};
-use crate::faults::MOMENT;
+use crate::core::{Core, MOMENT, State, hash};
 use crate::lock::lock;
-use crate::objects::{Attributes, Flush, Object, wide};
+use crate::object::{Attributes, Flush, Object, Task, wide};
 use crate::pages::Arrival;
 use crate::space::PAGE;
 
@@ -81,12 +80,6 @@ impl Core {
             }
             self.lock().pages.has_room()
         })
-    }
-
-    /// A page cannot be had any more.
-    pub(crate) fn failed(&self, object: &Object, page: usize) {
-        self.places.poison(&object.space, page);
-        self.tell();
     }
 
     /// Puts some of the pages of a message in their places.

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::core::Core;
-use crate::objects::Object;
+use crate::object::Object;
 use crate::pages::Hold;
 use crate::space::PAGE;
 use crate::{Mapping, Memory, Running};

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt as _;
 
 use crate::core::Core;
 use crate::lock::lock;
-use crate::objects::Object;
+use crate::object::Object;
 use crate::space::{PAGE, Space};
 
 impl Core {
