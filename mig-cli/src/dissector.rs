@@ -21,7 +21,6 @@ pub(crate) struct Dissector {
 
 impl Dissector {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let refused = || self.options.usage("there is no dissector for `mach-25`");
-        self.file.write(&self.options, |interface| dissector::script(interface).ok_or_else(refused))
+        self.file.write(&self.options, |interface| Ok(dissector::script(interface)))
     }
 }

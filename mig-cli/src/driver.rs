@@ -10,10 +10,10 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
-use mig_codegen::{Analysis, Side};
+use mig_codegen::{Analysis, Side, c};
 
 use crate::options::{self, Options, Source};
-use crate::{Failure, INPUT, c_header, tell};
+use crate::{Failure, INPUT, tell};
 
 /// What is passed on to the options that all verbs share.
 #[derive(Parser)]
@@ -121,7 +121,7 @@ impl Outputs {
         ];
         for (file, side) in headers {
             if let Some(file) = file {
-                options.write(&config, source, file, &c_header::text(options, interface, side)?)?;
+                options.write(&config, source, file, &c::header(interface, side))?;
             }
         }
         let user = stubs(options, source, self.user.as_deref(), &analysis, Side::Client);

@@ -25,7 +25,11 @@ impl Clock {
     fn new(test: &str, abi: &'static str) -> Self {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("mig-dissector").join(test).join(abi);
         fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join("clock.defs"), CLOCK).unwrap();
+        let old = CLOCK.replace("MACH_MSG_TYPE_COPY_SEND", "MSG_TYPE_PORT");
+        // Mach 2.5 has integers of 64 bits without a name.
+        let old = old.replace("MACH_MSG_TYPE_INTEGER_64", "(11, 64)").replace("MACH_MSG", "MSG");
+        let text = if abi == "mach-25" { &old } else { CLOCK };
+        fs::write(folder.join("clock.defs"), text).unwrap();
         let clock = Clock { folder, abi };
         clock.mig(&["dissector", "clock.defs", "-o", "clock.lua"]);
         clock
@@ -88,7 +92,7 @@ fn fields(names: &[&str]) -> Vec<String> {
     ["-T".to_owned(), "fields".to_owned()].into_iter().chain(names).collect()
 }
 
-const ABIS: [&str; 5] = ["gnu-i386", "gnu-x86_64", "gnu-x86_64-2022", "osf-32", "apple-64"];
+const ABIS: [&str; 6] = ["gnu-i386", "gnu-x86_64", "gnu-x86_64-2022", "osf-32", "apple-64", "mach-25"];
 
 #[test]
 fn arguments_are_shown_and_filtered_by() {

@@ -14,7 +14,7 @@
 //!     routine clock_get_time(clock : clock_t; out now : int);
 //! ";
 //! let clock = Input::Text { name: "clock.defs", text: clock.as_bytes() };
-//! let header = c::header(&Config::new().abi("gnu-i386").interface(clock)?.value, Side::Client).unwrap();
+//! let header = c::header(&Config::new().abi("gnu-i386").interface(clock)?.value, Side::Client);
 //! assert!(header.contains("#define MIG_ID_clock_get_time 3100"));
 //! assert!(header.contains("extern kern_return_t clock_get_time(\n\tclock_t clock,\n\tint *now\n);"));
 //! # Ok::<(), mig_codegen::Error>(())
@@ -39,11 +39,8 @@ pub fn server_words(interface: &Interface, routine: &Routine) -> u32 {
 }
 
 /// The header of an interface, with the prototypes of a side's functions: those that a client calls, those
-/// that a server is made of, or both. `None` for Mach 2.5, whose messages have other types.
-pub fn header(interface: &Interface, side: Side) -> Option<String> {
-    if interface.abi.facts.rights == RightNumbers::Mach25 {
-        return None;
-    }
+/// that a server is made of, or both.
+pub fn header(interface: &Interface, side: Side) -> String {
     let mut text = String::new();
     let name = &interface.name;
     let guard = format!(
@@ -83,7 +80,43 @@ pub fn header(interface: &Interface, side: Side) -> Option<String> {
     messages::write(&mut text, interface);
     lines(&mut text, &[&format!("#endif /* MIG_{name}_messages */"), ""]);
     lines(&mut text, &["#ifdef __cplusplus", "}", "#endif", "", &format!("#endif /* {guard} */")]);
-    Some(text)
+    text
+}
+
+/// What `mach/message.h` calls the parts of messages.
+struct Words {
+    header: &'static str,
+    type_word: &'static str,
+    long_type_word: &'static str,
+    /// A number of elements.
+    count: &'static str,
+    /// A right, or its name.
+    right: &'static str,
+    /// Which kind of right it is.
+    kind: &'static str,
+}
+
+impl Words {
+    fn of(interface: &Interface) -> &'static Self {
+        match interface.abi.facts.rights {
+            RightNumbers::Mach3 => &Self {
+                header: "mach_msg_header_t",
+                type_word: "mach_msg_type_t",
+                long_type_word: "mach_msg_type_long_t",
+                count: "mach_msg_type_number_t",
+                right: "mach_port_t",
+                kind: "mach_msg_type_name_t",
+            },
+            RightNumbers::Mach25 => &Self {
+                header: "msg_header_t",
+                type_word: "msg_type_t",
+                long_type_word: "msg_type_long_t",
+                count: "unsigned int",
+                right: "port_t",
+                kind: "int",
+            },
+        }
+    }
 }
 
 fn lines(text: &mut String, lines: &[&str]) {
@@ -115,16 +148,16 @@ fn ids(text: &mut String, interface: &Interface) {
 }
 
 /// A declaration of a member or a parameter: `int now`, `char name[40]`.
-fn declaration(ty: &Type, c_name: Option<&str>, name: &str) -> String {
+fn declaration(words: &Words, ty: &Type, c_name: Option<&str>, name: &str) -> String {
     if let Some(c_name) = c_name.or(ty.name.as_deref()) {
         return format!("{c_name} {name}");
     }
     match &ty.kind {
         TypeKind::Fixed { element, count, .. } => {
-            declaration(element, element.c.user.as_deref(), &format!("{name}[{count}]"))
+            declaration(words, element, element.c.user.as_deref(), &format!("{name}[{count}]"))
         }
         TypeKind::Scalar(scalar) => format!("{} {name}", scalar_name(scalar)),
-        TypeKind::Port(_) => format!("mach_port_t {name}"),
+        TypeKind::Port(_) => format!("{} {name}", words.right),
         TypeKind::OutOfLine { .. } | TypeKind::Indefinite { .. } => format!("void *{name}"),
         TypeKind::Bounded { .. } | TypeKind::BoundedString { .. } => format!("char *{name}"),
         TypeKind::FixedString { size, .. } | TypeKind::Struct { size, .. } => format!("char {name}[{size}]"),

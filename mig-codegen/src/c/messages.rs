@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::declaration;
+use super::{Words, declaration};
 use crate::model::{Indirect, Interface, Message, Routine, Slot, SlotRole, Type, TypeKind};
 
 /// Writes the structure of each message, and what a C compiler must find about them.
@@ -93,18 +93,19 @@ fn many(alike: usize) -> String {
 fn member(interface: &Interface, routine: &Routine, slot: &Slot, alike: usize, size: u32) -> String {
     let arg = slot.arg.map(|index| &routine.args[index]);
     let name = arg.map_or("RetCode", |arg| arg.name.as_str());
+    let words = Words::of(interface);
     match slot.role {
-        SlotRole::Header => "mach_msg_header_t Head".to_owned(),
+        SlotRole::Header => format!("{} Head", words.header),
         SlotRole::Type if slot.word.is_some_and(|word| word.long) => {
-            format!("mach_msg_type_long_t {name}Type")
+            format!("{} {name}Type", words.long_type_word)
         }
-        SlotRole::Type => format!("mach_msg_type_t {name}Type"),
+        SlotRole::Type => format!("{} {name}Type", words.type_word),
         SlotRole::BodyCount => "mach_msg_body_t msgh_body".to_owned(),
         SlotRole::Port => format!("mach_msg_port_descriptor_t {name}{}", many(alike)),
         SlotRole::Ool => format!("mach_msg_ool_descriptor_t {name}{}", many(alike)),
         SlotRole::OolPorts => format!("mach_msg_ool_ports_descriptor_t {name}{}", many(alike)),
         SlotRole::Ndr => "NDR_record_t NDR".to_owned(),
-        SlotRole::Count => format!("mach_msg_type_number_t {name}Cnt"),
+        SlotRole::Count => format!("{} {name}Cnt", words.count),
         SlotRole::Subs => format!("mach_msg_type_number_t {name}Subs[{}]", size / 4),
         SlotRole::Offset => format!("mach_msg_type_number_t {name}Offset"),
         SlotRole::Pad => format!("char {name}Pad[{size}]"),
@@ -120,16 +121,17 @@ fn member(interface: &Interface, routine: &Routine, slot: &Slot, alike: usize, s
 /// A value in the message, or the address where it is.
 fn data(interface: &Interface, ty: &Type, name: &str, slot: &Slot, size: u32) -> String {
     let one = element(ty);
+    let words = Words::of(interface);
     let inline = |name: &str| {
         let rights = interface.facts().port as u32;
         match one.port() {
-            Some(_) if size == rights => format!("{} {name}", right_name(rights)),
-            Some(_) => format!("{} {name}[{}]", right_name(rights), size / rights),
+            Some(_) if size == rights => format!("{} {name}", right_name(words, rights)),
+            Some(_) => format!("{} {name}[{}]", right_name(words, rights), size / rights),
             None if matches!(ty.kind, TypeKind::BoundedString { .. }) => format!("char {name}[{size}]"),
-            None if std::ptr::eq(one, ty) => declaration(ty, ty.c.user.as_deref(), name),
+            None if std::ptr::eq(one, ty) => declaration(words, ty, ty.c.user.as_deref(), name),
             None => {
                 let elements = slot.element.map_or(1, |element| size / element.max(1));
-                declaration(one, one.c.user.as_deref(), &format!("{name}[{elements}]"))
+                declaration(words, one, one.c.user.as_deref(), &format!("{name}[{elements}]"))
             }
         }
     };
@@ -141,6 +143,6 @@ fn data(interface: &Interface, ty: &Type, name: &str, slot: &Slot, size: u32) ->
 }
 
 /// What C calls a right in a typed message.
-fn right_name(size: u32) -> &'static str {
-    if size == 8 { "mach_port_name_inlined_t" } else { "mach_port_t" }
+fn right_name(words: &Words, size: u32) -> &'static str {
+    if size == 8 { "mach_port_name_inlined_t" } else { words.right }
 }

@@ -2,7 +2,7 @@
 
 use mig_parser::ast::RoutineKind;
 
-use super::declaration;
+use super::{Words, declaration};
 use crate::Side;
 use crate::model::{Arg, Dealloc, Interface, PortType, Role, Routine, Type, TypeKind};
 
@@ -12,21 +12,22 @@ pub(super) fn write(text: &mut String, interface: &Interface, side: Side) {
         Side::Client => "/* The functions that a client calls. */\n\n",
         _ => "/* The functions that a server is made of. */\n\n",
     };
+    let words = Words::of(interface);
     for routine in &interface.routines {
         let name = if side == Side::Client { &routine.user } else { &routine.server };
         let args = routine.args.iter().enumerate();
         let kernel = if side == Side::Client { interface.kernel_user } else { interface.kernel_server };
-        let view = View { side, kernel };
+        let view = View { side, kernel, words };
         let list: Vec<String> =
             args.flat_map(|(index, arg)| view.parameters(arg, is_counted(routine, index))).collect();
         let list = if list.is_empty() { "void".to_owned() } else { format!("\n\t{}\n", list.join(",\n\t")) };
-        *text += &format!("extern {} {name}({list});\n\n", result(routine));
+        *text += &format!("extern {} {name}({list});\n\n", result(words, routine));
     }
 }
 
 /// How many words the arguments of a server's function are.
 pub(super) fn server_words(interface: &Interface, routine: &Routine) -> u32 {
-    let view = View { side: Side::Server, kernel: interface.kernel_server };
+    let view = View { side: Side::Server, kernel: interface.kernel_server, words: Words::of(interface) };
     let words = routine.args.iter().enumerate().map(|(index, arg)| {
         let parameters = view.parameters(arg, is_counted(routine, index)).len() as u32;
         if parameters == 1 { words(&arg.ty) } else { parameters }
@@ -45,10 +46,10 @@ fn words(ty: &Type) -> u32 {
 }
 
 /// What the function returns.
-fn result(routine: &Routine) -> String {
+fn result(words: &Words, routine: &Routine) -> String {
     match (routine.kind, routine.result) {
         (RoutineKind::Procedure | RoutineKind::SimpleProcedure, _) => "void".to_owned(),
-        (_, Some(index)) => declaration(&routine.args[index].ty, None, "").trim_end().to_owned(),
+        (_, Some(index)) => declaration(words, &routine.args[index].ty, None, "").trim_end().to_owned(),
         _ => "kern_return_t".to_owned(),
     }
 }
@@ -59,6 +60,7 @@ struct View {
     side: Side,
     /// This side is in the kernel.
     kernel: bool,
+    words: &'static Words,
 }
 
 impl View {
@@ -72,13 +74,13 @@ impl View {
         let (comes_back, sends) = (arg.in_reply(), self.sends(arg));
         let star = if comes_back { "*" } else { "" };
         let value = match (comes_back, is_c_array(ty)) {
-            (false, true) => format!("const {}", declaration(ty, self.c_type(ty), name)),
-            (true, false) => declaration(ty, self.c_type(ty), &format!("*{name}")),
-            _ => declaration(ty, self.c_type(ty), name),
+            (false, true) => format!("const {}", declaration(self.words, ty, self.c_type(ty), name)),
+            (true, false) => declaration(self.words, ty, self.c_type(ty), &format!("*{name}")),
+            _ => declaration(self.words, ty, self.c_type(ty), name),
         };
         let mut list = vec![value];
         if self.is_polymorphic(arg) {
-            list.push(format!("mach_msg_type_name_t {star}{name}Poly"));
+            list.push(format!("{} {star}{name}Poly", self.words.kind));
         }
         if arg
             .ty
@@ -88,7 +90,7 @@ impl View {
             list.push(format!("mach_msg_type_number_t *{name}Subs"));
         }
         if counted {
-            list.push(format!("mach_msg_type_number_t {star}{name}Cnt"));
+            list.push(format!("{} {star}{name}Cnt", self.words.count));
         }
         // Only the sender knows.
         if arg.dealloc == Dealloc::RunTime && sends {

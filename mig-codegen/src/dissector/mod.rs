@@ -14,7 +14,7 @@ use crate::model::{Facts, Interface, Member, Message, Routine, Slot, SlotRole, T
 /// What the script does with the tables.
 const WALK: &str = include_str!("walk.lua");
 
-/// The script for an interface. `None` for Mach 2.5, whose messages have other type words.
+/// The script for an interface.
 ///
 /// ```
 /// use mig_codegen::{Config, Input, dissector};
@@ -25,14 +25,11 @@ const WALK: &str = include_str!("walk.lua");
 ///     routine clock_get_time(clock : clock_t; out now : int);
 /// ";
 /// let clock = Input::Text { name: "clock.defs", text: clock.as_bytes() };
-/// let script = dissector::script(&Config::new().abi("gnu-i386").interface(clock)?.value).unwrap();
+/// let script = dissector::script(&Config::new().abi("gnu-i386").interface(clock)?.value);
 /// assert!(script.contains(r#"ProtoField.new("now", "mach_clock.clock_get_time.now", ftypes.INT32"#));
 /// # Ok::<(), mig_codegen::Error>(())
 /// ```
-pub fn script(interface: &Interface) -> Option<String> {
-    if interface.abi.facts.rights == RightNumbers::Mach25 {
-        return None;
-    }
+pub fn script(interface: &Interface) -> String {
     let facts = interface.facts();
     let (name, abi) = (&interface.name, interface.abi.name());
     let mut text = format!(
@@ -55,7 +52,7 @@ pub fn script(interface: &Interface) -> Option<String> {
     }
     text.push('\n');
     text += WALK;
-    Some(text)
+    text
 }
 
 fn line(text: &mut String, line: &str) {
@@ -66,6 +63,7 @@ fn line(text: &mut String, line: &str) {
 /// Where what is in the messages of the ABI.
 fn facts_text(text: &mut String, facts: &Facts) {
     let long_words = facts.type_words == TypeWords::Always8;
+    let says_simple = facts.rights == RightNumbers::Mach25;
     let port = facts.local_port.abs_diff(facts.remote_port);
     let numbers = [
         ("header", facts.header),
@@ -79,7 +77,7 @@ fn facts_text(text: &mut String, facts: &Facts) {
         ("code", facts.ret_code),
     ];
     let numbers = numbers.map(|(name, number)| format!("{name} = {number}")).join(", ");
-    line(text, &format!("local abi = {{ words_of_8 = {long_words}, {numbers} }}"));
+    line(text, &format!("local abi = {{ words_of_8 = {long_words}, says_simple = {says_simple}, {numbers} }}"));
 }
 
 /// A field for a value, and one for each member of a structure or of an array's structures.

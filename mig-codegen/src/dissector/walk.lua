@@ -113,9 +113,17 @@ local function walk(message, buffer, tree)
 	end
 end
 
+-- True for a message without rights and memory. The top byte of Mach 2.5's header is 1 in it; Mach 3's has
+-- the complex bit in others.
+local function is_simple(buffer)
+	local top = buffer(3, 1):uint()
+	if abi.says_simple then return top ~= 0 end
+	return top < 128
+end
+
 -- True for a reply that says only why the routine failed.
 local function is_only_a_code(message, buffer)
-	return message.kind == "reply" and buffer:len() == abi.error_reply and buffer(3, 1):uint() < 128
+	return message.kind == "reply" and buffer:len() == abi.error_reply and is_simple(buffer)
 		and buffer(abi.code, 4):le_int() ~= 0
 end
 

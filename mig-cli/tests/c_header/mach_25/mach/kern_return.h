@@ -1,0 +1,1 @@
+#include <mach/message.h>
