@@ -194,7 +194,7 @@ pub const ALL: &[Explanation] = &[
         "A warning: the C stubs for typed messages announce 0 elements, so no kernel carries any. Rust's\n\
          stubs take the type for an array whose type word says how many come: none from a C stub. With\n\
          `^array[] of element` C says so, too. The stubs of Mach 2.5 announce all elements, and refuse any\n\
-         other number.",
+         other number: so do Rust's, and there is no warning.",
     ),
     of(
         "MIG0313",

@@ -49,6 +49,13 @@ mod relay {
             routine relay_any(relay : port_t; any : poly_t; out back : poly_t);
             simpleroutine relay_terminate(relay : port_t;
                 control : port_t = MSG_TYPE_PORT_ALL, dealloc; name : port_t = MSG_TYPE_PORT, dealloc);
+            type half_t = MSG_TYPE_PORT_RECEIVE;
+            type page_t = ^array[3] of int;
+            type block_t = ^array[4] of MSG_TYPE_BYTE;
+            routine relay_halves(relay : port_t; receive : half_t; owner : port_t = MSG_TYPE_PORT_OWNERSHIP, dealloc;
+                out back : half_t);
+            routine relay_page(relay : port_t; lent : page_t; given : block_t, dealloc; wrong : int;
+                out back : page_t; out same : block_t);
         ",
     }
 }
@@ -114,6 +121,26 @@ impl Relay<K> for Served {
         drop((control, name));
         self.notes.lock().unwrap().push("terminated".to_owned());
         Ok(())
+    }
+    fn relay_halves(
+        &self,
+        _: Port<'_, K>,
+        receive: ReceiveRight<K>,
+        owner: ReceiveRight<K>,
+    ) -> Result<ReceiveRight<K>> {
+        drop(owner);
+        Ok(receive)
+    }
+    fn relay_page(
+        &self,
+        _: Port<'_, K>,
+        lent: Elements<'_, i32, K>,
+        given: OolMemory<K>,
+        wrong: i32,
+    ) -> Result<RelayPageReply<K>> {
+        self.notes.lock().unwrap().push("page".to_owned());
+        let back = lent.iter().copied().chain((0..wrong).map(|_| 0)).collect();
+        Ok(RelayPageReply { back, same: given })
     }
 }
 
@@ -200,6 +227,82 @@ fn memory_lent_and_given() {
         }
         assert_eq!(served.notes.lock().unwrap().len(), 3);
     });
+}
+
+/// `MSG_TYPE_PORT_RECEIVE` and `MSG_TYPE_PORT_OWNERSHIP`: what a kernel moves under either number is one right
+/// to a task, and it is released where nobody takes it.
+#[test]
+fn halves_of_rights() {
+    with_server(|_, task, to| {
+        let [receive, owner] = [(); 2].map(|()| ReceiveRight::allocate(task).unwrap());
+        let known = receive.make_send().unwrap();
+        let back = relay_halves(to, receive, owner).unwrap();
+        assert_eq!(back.name(), known.name());
+        let dead = ReceiveRight::allocate(task).unwrap().make_send().unwrap();
+        let [receive, owner] = [(); 2].map(|()| ReceiveRight::allocate(task).unwrap());
+        let error = relay_halves(&dead, receive, owner).unwrap_err();
+        assert_eq!(error.code(), KernReturn::MACH_SEND_INVALID_DEST);
+    });
+    let (words, port) = request_of(|to| {
+        let [receive, owner] = [(); 2].map(|()| ReceiveRight::allocate(to.kernel()).unwrap());
+        let _ = relay_halves(to, receive, owner);
+    });
+    let halves = [word(4, 32, 1, true, false, false), word(3, 32, 1, true, false, true)];
+    assert_eq!(words, [0, 40, RPC, port.0, words[4], 409, halves[0], words[7], halves[1], words[9]]);
+}
+
+/// Data of fixed size out of line: the type word announces all of it, and no other number is taken.
+#[test]
+fn memory_of_fixed_size() {
+    with_server(|_, task, to| {
+        let reply = relay_page(to, &[1, 2, 3], given(task, b"four"), 0).unwrap();
+        assert_eq!((&reply.back[..], &reply.same[..]), (&[1, 2, 3][..], &b"four"[..]));
+        let too_large = KernReturn::MIG_ARRAY_TOO_LARGE;
+        assert_eq!(relay_page(to, &[1, 2], given(task, b"four"), 0).unwrap_err().code(), too_large);
+        assert_eq!(relay_page(to, &[1, 2, 3], given(task, b"three"), 0).unwrap_err().code(), too_large);
+        // The server's own.
+        assert_eq!(relay_page(to, &[1, 2, 3], given(task, b"four"), 1).unwrap_err().code(), too_large);
+    });
+    let (words, _) = request_of(|to| {
+        let _ = relay_page(to, &[1, 2, 3], given(to.kernel(), b"four"), 0);
+    });
+    assert_eq!(words[6], word(2, 32, 3, false, false, false));
+    assert_eq!(words[8], word(9, 8, 4, false, false, true));
+    // A message that announces another number.
+    with_server(|served, task, to| {
+        let (mut buffer, bytes) = (MsgBuf::<128>::new(), mig_runtime::Type::out_of_line(9, 8).short());
+        let mut request = buffer.request(task);
+        request.ool(mig_runtime::Type::out_of_line(2, 32).short(), mig_runtime::OolArg::lend(&[1, 2]));
+        request.ool(bytes, given(task, b"four"));
+        request.data(mig_runtime::Type::inline(2, 32, 1), &0i32);
+        request.send(410, mig_runtime::Dest::copy_send(to), mig_runtime::SendOptions::NONE).unwrap();
+        relay_panic(to, c"after it").unwrap();
+        assert_eq!(*served.notes.lock().unwrap(), ["\"after it\""]);
+    });
+}
+
+/// What its type word does not declare the sender may give up, and a C stub would refuse it.
+#[test]
+fn what_a_sender_gives_up_is_taken() {
+    with_server(|_, task, to| {
+        let reply = ReceiveRight::allocate(task).unwrap();
+        let mine = ReceiveRight::allocate(task).unwrap();
+        let gives = word(0, 0, 0, false, false, true);
+        let given = Local::transfer(mine.make_send().unwrap(), task).unwrap().into_raw();
+        let head = [0, 32, RPC, reply.name().0, to.name().0, 400];
+        send_words(task, &[&head[..], &[PORT | gives, given.0]].concat()).unwrap();
+        let words = receive_words(task, reply.name(), None).unwrap();
+        assert_eq!(words[6..], [INTEGER, 0]);
+    });
+}
+
+/// A type word that says that plain data are names of rights is for the methods that take rights.
+#[test]
+#[should_panic(expected = "the type of a right")]
+fn no_data_are_called_rights() {
+    let task = K::new();
+    let mut buffer = MsgBuf::<64>::new();
+    buffer.request(&task).data(mig_runtime::Type::inline(6, 32, 1), &7u32);
 }
 
 /// There is no right that can be used once: one that is made arrives as one to send.

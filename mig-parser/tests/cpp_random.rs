@@ -28,7 +28,8 @@ impl Random {
 /// The names of macros. Few, so that they meet each other; some are parameters, too.
 const MACROS: &[&str] = &["A", "B", "C", "D", "EMPTY", "F", "G", "H", "CAT", "x"];
 const PARAMETERS: &[&str] = &["x", "y", "z"];
-const PLAIN: &[&str] = &["a", "b", "1", "02", "0x1f", "'c'", "\"s\\\"t\"", "+", "->", "<", ">", "=", ".", "-", "%"];
+const PLAIN: &[&str] =
+    &["a", "b", "1", "02", "0x1f", "'c'", "\"s\\\"t\"", "+", "->", "<", ">", "=", ".", "-", "%"];
 const PREDEFINED: &[&str] = &["__LINE__", "__COUNTER__", "__FILE__", "__INCLUDE_LEVEL__", "__DATE__NOT"];
 
 /// A program: directives and lines of text.
@@ -107,7 +108,9 @@ fn words(random: &mut Random, most: usize, parameters: &[&str], variadic: bool) 
             5 if parameters.len() > 1 && (variadic || parameters.contains(&"rest")) => {
                 text += &format!("(q, ## {})", parameters[parameters.len() - 1]);
             }
-            6 if variadic => text += &format!("__VA_OPT__({})", random.one_of(&["", ",", "x y", "a ## b", "A"])),
+            6 if variadic => {
+                text += &format!("__VA_OPT__({})", random.one_of(&["", ",", "x y", "a ## b", "A"]))
+            }
             7..9 => text += &call(random, parameters),
             9 => text += random.one_of(PREDEFINED),
             10 => text += random.one_of(MACROS),
@@ -129,7 +132,9 @@ fn call(random: &mut Random, parameters: &[&str]) -> String {
             0 => {}
             1 => text += "(a, b)",
             2 => text += random.one_of(MACROS),
-            3 => text += &format!("{}({})", random.one_of(MACROS), random.one_of(&["", "1", "a, b", "EMPTY"])),
+            3 => {
+                text += &format!("{}({})", random.one_of(MACROS), random.one_of(&["", "1", "a, b", "EMPTY"]))
+            }
             4 if !parameters.is_empty() => text += random.one_of(parameters),
             5 => text += random.one_of(&["a  b", " a ", "EMPTY", "\"q\"", "'\\n'", "__LINE__"]),
             _ => text += random.one_of(PLAIN),
@@ -146,7 +151,18 @@ fn condition(random: &mut Random, depth: usize) -> String {
             0 => format!("defined {}", random.one_of(MACROS)),
             1 => format!("defined({})", random.one_of(MACROS)),
             2 => random
-                .one_of(&["0", "1", "7u", "0x10", "'a'", "0777", "2147483648", "-1", "18446744073709551615u", "1L"])
+                .one_of(&[
+                    "0",
+                    "1",
+                    "7u",
+                    "0x10",
+                    "'a'",
+                    "0777",
+                    "2147483648",
+                    "-1",
+                    "18446744073709551615u",
+                    "1L",
+                ])
                 .to_owned(),
             3 => "unknown".to_owned(),
             _ => format!("{}", random.below(9)),
@@ -187,7 +203,8 @@ fn programs_at_random_give_the_tokens_of_the_c_compiler() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cpp_random");
     fs::create_dir_all(&folder).expect("a folder");
     // Another seed draws other programs, and more of them are asked for by hand.
-    let number = |name: &str, default| std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(default);
+    let number =
+        |name: &str, default| std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(default);
     let mut random = Random(number("MIG_SEED", 2026));
     let (mut taken, mut refused) = (0, 0);
     for _ in 0..number("MIG_CASES", 300) {

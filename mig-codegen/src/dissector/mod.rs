@@ -77,7 +77,10 @@ fn facts_text(text: &mut String, facts: &Facts) {
         ("code", facts.ret_code),
     ];
     let numbers = numbers.map(|(name, number)| format!("{name} = {number}")).join(", ");
-    line(text, &format!("local abi = {{ words_of_8 = {long_words}, says_simple = {says_simple}, {numbers} }}"));
+    line(
+        text,
+        &format!("local abi = {{ words_of_8 = {long_words}, says_simple = {says_simple}, {numbers} }}"),
+    );
 }
 
 /// A field for a value, and one for each member of a structure or of an array's structures.

@@ -82,7 +82,7 @@ impl<'a> Table<'a> {
     ) -> Result<(), TooLarge> {
         let too_large = || TooLarge { arg: Some(index) };
         let wire = Wire::of(&arg.ty, self.facts).ok_or_else(too_large)?;
-        let number = wire.fixed_number(&arg.ty);
+        let number = wire.fixed_number(&arg.ty).or_else(|| whole_number(self.facts, &arg.ty, &wire));
         let word = TypeWord {
             sent: if sender == Sender::Kernel { wire.received } else { wire.sent },
             received: wire.received,
@@ -207,6 +207,18 @@ fn in_line(ty: &Type) -> InLine {
     }
 }
 
+/// The number that Mach 2.5's stubs announce of data of fixed size out of line: all of it.
+fn whole_number(facts: &Facts, ty: &Type, wire: &Wire) -> Option<u32> {
+    match &ty.kind {
+        TypeKind::OutOfLine { element, count: None, max: Some(max) }
+            if facts.rights == RightNumbers::Mach25 && element.port().is_none() =>
+        {
+            max.checked_mul(wire.number)
+        }
+        _ => None,
+    }
+}
+
 /// The right that it is, or that its elements are.
 fn right(ty: &Type) -> Option<PortType> {
     ty.port().or_else(|| ty.element()?.port())
@@ -260,9 +272,12 @@ fn word_checks(facts: &Facts, word: &TypeWord, receiver: Receiver) -> Vec<Check>
     }
     checks.push(check("longform", u32::from(word.long)));
     if whole {
-        // A right of Mach 2.5 arrives with the bit that its sender has set.
-        let is_declared = facts.rights == RightNumbers::Mach25 && word.deallocate == Dealloc::Yes;
-        checks.push(check("deallocate", u32::from(out_of_line || is_declared)));
+        // In Mach 2.5 the bit arrives as its sender has set it.
+        let deallocate = match facts.rights {
+            RightNumbers::Mach3 => out_of_line,
+            RightNumbers::Mach25 => word.deallocate == Dealloc::Yes,
+        };
+        checks.push(check("deallocate", u32::from(deallocate)));
         checks.push(check("unused", 0));
     }
     checks

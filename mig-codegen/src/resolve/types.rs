@@ -567,7 +567,7 @@ impl<'a> Types<'a> {
                     TypeKind::FixedString { size, whole: false } => (Arc::new(character()), size),
                     kind => (Arc::new(Type { kind, ..declared.ty.clone() }), 1),
                 };
-                self.fixed_out_of_line(max, span, out);
+                self.fixed_out_of_line(span, out);
                 TypeKind::OutOfLine { element, count: None, max: Some(max) }
             }
             TypeKind::Fixed { element, count, .. } => {
@@ -583,23 +583,14 @@ impl<'a> Types<'a> {
     }
 
     /// Data of fixed size out of line, where a type word stands before it. The stubs of Mach 3 announce none
-    /// of it; those of Mach 2.5 all, and compare the number.
-    fn fixed_out_of_line(&self, count: u32, span: Span, out: &mut Diagnostics) {
-        let name = self.abi.language.name;
-        let (message, announced, help) = if self.abi.language.message_types == MessageTypes::Mach25 {
-            (
-                "C stubs take all of this data or none",
-                count,
-                "give Rust's stubs as many: they take any number. With `^array[] of element` C does, too",
-            )
-        } else {
-            (
-                "C stubs exchange nothing of this data",
-                0,
-                "use `^array[] of element`: its count travels with it. Rust's stubs take this for one",
-            )
-        };
-        let label = format!("the type word of {name} announces {announced} elements of it");
+    /// of it; those of Mach 2.5 all.
+    fn fixed_out_of_line(&self, span: Span, out: &mut Diagnostics) {
+        if self.abi.language.message_types == MessageTypes::Mach25 {
+            return;
+        }
+        let message = "C stubs exchange nothing of this data";
+        let label = format!("the type word of {} announces 0 elements of it", self.abi.language.name);
+        let help = "use `^array[] of element`: its count travels with it. Rust's stubs take this for one";
         out.push(Diagnostic::warning(codes::FIXED_OUT_OF_LINE, span, message, label).with_help(help));
     }
 

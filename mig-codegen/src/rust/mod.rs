@@ -27,7 +27,7 @@ use quote::{format_ident, quote};
 use self::docs::{doc, docs};
 use self::item_names::ItemNames;
 pub(crate) use self::print::print;
-use crate::model::{Complex, Interface, Message, Routine, Type, TypeKind};
+use crate::model::{Complex, Form, Interface, Message, Routine, Type, TypeKind};
 
 /// Which half of an interface to generate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -103,7 +103,7 @@ impl<'a> Generator<'a> {
     }
 
     fn items(&self) -> Vec<TokenStream> {
-        if self.has_halves() {
+        if self.has_arrays_of_halves() {
             return vec![self.ids(), self.sizes()];
         }
         let mut items = vec![self.runtime(), self.abi(self.interface.abi.rust_name)];
@@ -121,14 +121,13 @@ impl<'a> Generator<'a> {
         items
     }
 
-    /// Whether a message brings half of a receive right: the ownership, or the right without it. No value in
-    /// Rust is that.
-    fn has_halves(&self) -> bool {
-        let routines = self.interface.routines.iter();
-        let mut messages = routines.flat_map(|routine| [Some(&routine.request), routine.reply.as_ref()]);
-        messages.any(|message| {
-            let slots = message.into_iter().flat_map(|message| &message.slots);
-            slots.filter_map(|slot| slot.word).any(|word| word.right.is_some())
+    /// Whether a message brings an array of halves of receive rights, of Mach 2.5. No array in Rust is that.
+    fn has_arrays_of_halves(&self) -> bool {
+        let mut args = self.interface.routines.iter().flat_map(|routine| &routine.args);
+        args.any(|arg| match &arg.form {
+            Form::Rights(rights) => rights.port.number.is_some(),
+            Form::Right(port) => port.number.is_some() && arg.ty.long,
+            _ => false,
         })
     }
 
@@ -205,8 +204,8 @@ impl<'a> Generator<'a> {
         let about = docs(&[
             "Smallest and largest sizes of the requests and replies, in bytes; zeros where there is no reply.".to_owned(),
             String::new(),
-            "A message brings half of a receive right (`MSG_TYPE_PORT_OWNERSHIP`, `MSG_TYPE_PORT_RECEIVE`), which".to_owned(),
-            "no value in Rust is, so there are no stubs.".to_owned(),
+            "A message brings an array of halves of receive rights (`MSG_TYPE_PORT_OWNERSHIP`,".to_owned(),
+            "`MSG_TYPE_PORT_RECEIVE`), which no array in Rust is, so there are no stubs.".to_owned(),
         ]);
         quote! {
             #about

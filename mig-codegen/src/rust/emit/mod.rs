@@ -122,6 +122,9 @@ impl Reader<'_> {
     /// One right.
     fn right(&self, port: PortType) -> TokenStream {
         let from = self.from;
+        if let Some(number) = port.number.map(literal) {
+            return quote!(#from.half(#number)?);
+        }
         match port.receiver {
             Some(MoveReceive) => quote!(#from.receive_right()?),
             Some(MoveSend) => quote!(#from.send_right()?),

@@ -1,13 +1,13 @@
 //! Messages of the typed ABIs: each value after a type word, in the order of the arguments.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 
 use super::words::Names;
 use super::{Emit, End, Reader, Writer, impossible, literal};
 use crate::model::{
-    Arg, Dealloc, Extent, Form, Memory, Message, Plain, Rights, Routine, Slot, SlotRole, Type, TypeWord,
-    TypedStep,
+    Arg, Dealloc, Extent, Form, InLine, Memory, Message, Plain, Rights, Routine, Slot, SlotRole, Type,
+    TypeWord, TypedStep,
 };
 use crate::rust::names;
 
@@ -62,6 +62,13 @@ fn write(stub: &Writer<'_>, arg: &Arg, word: &TypeWord) -> TokenStream {
                 End::Client => stub.generator.any_right(*port, &value),
                 End::Server => quote!(#rt::AnyRight::from(#value)),
             };
+            if let Some(number) = port.number {
+                let (method, number) = match arg.dealloc {
+                    Dealloc::No => (quote!(half), literal(number)),
+                    _ => (quote!(deallocated_half), literal(number)),
+                };
+                return quote!(#to.#method(#number, #value););
+            }
             // A kernel that sends.
             if arg.dealloc != Dealloc::No {
                 let right = right();
@@ -108,7 +115,17 @@ fn write_memory(stub: &Writer<'_>, arg: &Arg, memory: &Memory, word: &TypeWord) 
         Dealloc::No => ty.clone(),
         Dealloc::Yes | Dealloc::RunTime => quote!(#ty.deallocate()),
     };
-    match (stub.end, memory) {
+    // Mach 2.5's stubs send all of an array of fixed size.
+    let exactly = all_of(word).filter(|_| arg.dealloc != Dealloc::RunTime || stub.end == End::Server);
+    let rt = &stub.generator.rt;
+    let exactly = exactly.map(|all| {
+        quote! {
+            if #value.len() != #all {
+                return Err(#rt::KernReturn::MIG_ARRAY_TOO_LARGE.into());
+            }
+        }
+    });
+    let appended = match (stub.end, memory) {
         (_, Memory::Value(..)) => impossible(VALUE),
         (End::Client, Memory::Indefinite(element)) => {
             give(stub, arg, element, &|memory| quote!(#to.indefinite(#ty, #memory)?;))
@@ -125,7 +142,14 @@ fn write_memory(stub: &Writer<'_>, arg: &Arg, memory: &Memory, word: &TypeWord) 
             let ty = moved();
             quote!(#to.ool_copy(#ty, &#value)?;)
         }
-    }
+    };
+    quote!(#exactly #appended)
+}
+
+/// How many values stand at an address, where that is always the same.
+fn all_of(word: &TypeWord) -> Option<Literal> {
+    let number = word.number.filter(|_| word.in_line == InLine::No)?;
+    Some(literal(number / word.multiplier.max(1)))
 }
 
 /// Appends a client's memory: lent, given away, or as the caller decides.
@@ -178,11 +202,18 @@ fn read(stub: &Reader<'_>, arg: &Arg, word: &TypeWord, rest: Option<u32>) -> Tok
         Form::Rights(rights) => read_rights(stub, arg, *rights, word),
         Form::Memory(memory) => {
             let ty = stub.generator.word_const(word, Names::Received);
-            match memory {
+            let found = match memory {
                 Memory::Indefinite(_) => quote!(#from.indefinite(#ty)?),
                 Memory::OutOfLine(element) if element.is_byte() => quote!(#from.ool(#ty)?),
                 Memory::OutOfLine(_) => quote!(#from.ool_elements(#ty)?),
                 Memory::Value(..) => impossible(VALUE),
+            };
+            let rt = &stub.generator.rt;
+            match all_of(word) {
+                Some(all) => {
+                    quote!(Some(#found).filter(|all| all.len() == #all).ok_or(#rt::Malformed::Count)?)
+                }
+                None => found,
             }
         }
         Form::Parts(_) => impossible(PARTS),

@@ -124,7 +124,7 @@ impl Generator<'_> {
         match step {
             TypedStep::Limit { word, .. } => Some((data(word), false)),
             TypedStep::Value { arg, word, .. } => match &routine.args[*arg].form {
-                Form::Right(_) if word.long => None,
+                Form::Right(_) if word.long || word.right.is_some() => None,
                 Form::Right(port) => {
                     let name = Self::right_const(port.receiver?)?;
                     Some((quote!(#name), true))

@@ -341,9 +341,10 @@ impl Wire {
     /// Rewrites a type word of Mach 2.5 as its receiver sees it: with one of two numbers for a right, without
     /// what is not used, and with the deallocate bit as its sender has written it.
     fn normalise_mach_25(&mut self, descriptor: &Descriptor) {
-        let number = descriptor.disposition().map(|disposition| match disposition.gives() {
-            Kind::Receive => 5,
-            Kind::Send | Kind::SendOnce => 6,
+        // A receive right keeps the number that its sender has given it.
+        let number = descriptor.disposition().and_then(|disposition| match disposition.gives() {
+            Kind::Receive => None,
+            Kind::Send | Kind::SendOnce => Some(6),
         });
         let at = descriptor.at;
         let (first, name_at) = match descriptor.length {

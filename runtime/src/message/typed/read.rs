@@ -13,7 +13,7 @@ use crate::memory::{Array, Elements, OolMemory, Plain};
 use crate::message::body::Body;
 use crate::message::bytes::{address, padded, port_at};
 use crate::message::malformed::Malformed;
-use crate::right::{ArrayRight, Rights, disposition};
+use crate::right::{ArrayRight, ReceiveRight, Rights, disposition};
 
 /// For typed ABIs.
 impl<'b, K: Kernel<Abi: Abi<Format = Typed>>> Body<'b, K> {
@@ -315,6 +315,25 @@ impl<'b, K: Kernel<Abi: Abi<Format = Typed>>> Body<'b, K> {
     pub(super) fn slot(&mut self, disposition: u8) -> Result<NameOf<K>, Malformed> {
         let slot = self.fixed(Type::slot::<K::Abi>(disposition), K::Abi::FACTS.port)?;
         Ok(port_at::<K::Abi>(slot, 0).unwrap_or(PortName::NULL))
+    }
+
+    /// Takes half of a receive right of Mach 2.5, with this number in its type word.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`]
+    ///
+    /// # Panics
+    ///
+    /// If no half of a right has the number.
+    pub fn half(&mut self, number: u8) -> Result<ReceiveRight<K>, Malformed> {
+        if !self.complex {
+            return Err(Malformed::Complex);
+        }
+        let slot = self.fixed(Type::half::<K::Abi>(number), K::Abi::FACTS.port)?;
+        let name = port_at::<K::Abi>(slot, 0).unwrap_or(PortName::NULL);
+        // SAFETY: in a complex message, under a type word of a receive right, and taken out just now.
+        Ok(unsafe { ReceiveRight::from_raw(self.kernel.clone(), name) })
     }
 
     /// Takes an argument of `len` bytes whose type word is `ty` as it stands.

@@ -63,6 +63,29 @@ impl Type {
         Self { name, bits, number: 1, inline: true, long: false, deallocate: false }
     }
 
+    /// Half of a receive right of Mach 2.5, which has a number of its own (`MSG_TYPE_PORT_OWNERSHIP`,
+    /// `MSG_TYPE_PORT_RECEIVE`), in its slot.
+    ///
+    /// # Panics
+    ///
+    /// If it is another number, or one of another ABI.
+    pub(crate) const fn half<A: Abi>(number: u8) -> Self {
+        let ty = Self::slot::<A>(number);
+        assert!(ty.is_half::<A>(), "no number of half of a right");
+        ty
+    }
+
+    const fn is_half<A: Abi>(self) -> bool {
+        let is_it = self.name == MessageType::PORT_OWNERSHIP.0 || self.name == MessageType::PORT_RECEIVE.0;
+        is_it && matches!(A::FACTS.rights, RightNumbers::Mach25)
+    }
+
+    /// True if the ABI has this number for a right, whose name it would say that the data are.
+    pub(crate) const fn is_number_of_right<A: Abi>(self) -> bool {
+        let is_it = self.name >= MessageType::PORT_OWNERSHIP.0 && self.name <= MessageType::PORT.0;
+        is_it && matches!(A::FACTS.rights, RightNumbers::Mach25)
+    }
+
     /// An array of `number` rights, or polymorphic words, in their slots in the message.
     pub(crate) const fn slots<A: Abi>(name: u8, number: u32, form: WordForm) -> Self {
         Self { number, long: matches!(form, WordForm::Long), ..Self::slot::<A>(name) }
@@ -301,7 +324,7 @@ impl Type {
     /// Mach 2.5, of rights and of what is out of line.
     const fn sent_as_written<A: Abi>(self) -> bool {
         let is_kept = A::FACTS.in_kernel || matches!(A::FACTS.rights, RightNumbers::Mach25);
-        is_kept && (!self.inline || disposition::is_right(self.name))
+        is_kept && (!self.inline || disposition::is_right(self.name) || self.is_half::<A>())
     }
 
     /// Reads the type word at the start of `bytes`, which must be this one but for what varies.

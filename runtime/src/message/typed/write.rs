@@ -12,7 +12,7 @@ use crate::kernel::{Kernel, NameOf, PortName};
 use crate::memory::{Copying, OolArg, OolMemory, Plain};
 use crate::message::builder::Builder;
 use crate::message::bytes::padded;
-use crate::right::{AnyRight, PortArray, disposition};
+use crate::right::{AnyRight, PortArray, ReceiveRight, disposition};
 
 /// How many bytes of an array of indefinite length (`array[] of`) still travel in the message.
 pub(crate) const INLINE_MAX: usize = 2048;
@@ -31,6 +31,31 @@ impl<'b, K: Kernel<Abi: Abi<Format = Typed>>> Builder<'b, K> {
     pub fn deallocated<'a: 'b>(&mut self, right: AnyRight<'a, K>) {
         let (name, disposition) = self.wire_of(right);
         self.slot(Type::slot::<K::Abi>(disposition).deallocate(), name);
+    }
+
+    /// Half of a receive right of Mach 2.5: the ownership, or the right without it, which a task has as one.
+    /// The kernel finds in the number what it is to move.
+    ///
+    /// # Panics
+    ///
+    /// If `number` is that of anything else, or another ABI's.
+    pub fn half(&mut self, number: u8, right: ReceiveRight<K>) {
+        let ty = Type::half::<K::Abi>(number);
+        let (name, _) = self.wire_of(AnyRight::from(right));
+        self.put(ty, port_slot::<K::Abi>(&name_bytes(name)));
+        self.complex = true;
+    }
+
+    /// The same with the deallocate bit.
+    ///
+    /// # Panics
+    ///
+    /// As [`half`](Self::half).
+    pub fn deallocated_half(&mut self, number: u8, right: ReceiveRight<K>) {
+        let ty = Type::half::<K::Abi>(number).deallocate();
+        let (name, _) = self.wire_of(AnyRight::from(right));
+        self.put(ty, port_slot::<K::Abi>(&name_bytes(name)));
+        self.complex = true;
     }
 
     /// Plain data of a fixed size.
@@ -307,9 +332,19 @@ impl<K: Kernel<Abi: Abi<Format = Typed>>> Builder<'_, K> {
         self.complex |= disposition::is_right(ty.name);
     }
 
-    /// A type word, and what stands after it.
+    /// A type word, and what stands after it; rights have the numbers of Mach 3 in it.
     #[inline(always)]
     pub(crate) fn argument(&mut self, ty: Type, data: &[u8]) {
+        assert!(
+            !ty.is_number_of_right::<K::Abi>(),
+            "the type of a right: only the methods that take rights write it"
+        );
+        self.put(ty, data);
+    }
+
+    /// The same with any number.
+    #[inline(always)]
+    fn put(&mut self, ty: Type, data: &[u8]) {
         // What has a number at run time has compared it with what fits.
         assert!(ty.with_number(0).fits::<K::Abi>(), "a short type word has no room for this size");
         let first = ty.first::<K::Abi>();
