@@ -229,7 +229,7 @@ fn memory_lent_and_given() {
     });
 }
 
-/// `MSG_TYPE_PORT_RECEIVE` and `MSG_TYPE_PORT_OWNERSHIP`: what a kernel moves under either number is one right
+/// `MSG_TYPE_PORT_RECEIVE`, `MSG_TYPE_PORT_OWNERSHIP`: what a kernel moves under either number is one right
 /// to a task, and it is released where nobody takes it.
 #[test]
 fn halves_of_rights() {
