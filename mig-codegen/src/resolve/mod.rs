@@ -281,13 +281,32 @@ fn language(abi: &Abi, feature: Feature, span: Span, out: &mut Diagnostics) -> b
             true
         }
         Verdict::Reject => {
-            out.error(
-                codes::DIALECT,
-                span,
-                format!("{name} does not know {what}"),
-                format!("not in `{}`", abi.name()),
-            );
+            let (message, label) =
+                (format!("{name} does not know {what}"), format!("not in `{}`", abi.name()));
+            let mut diagnostic = Diagnostic::error(codes::DIALECT, span, message, label);
+            let others = others_with(feature, abi);
+            if let Some((last, others)) = others.split_last() {
+                let mut names: String = others.iter().map(|other| format!("`{other}`, ")).collect();
+                names.truncate(names.trim_end_matches(", ").len());
+                let or = if others.is_empty() { "" } else { " or " };
+                diagnostic = diagnostic.with_help(format!("an `--abi` that has it: {names}{or}`{last}`"));
+            }
+            out.push(diagnostic);
             false
         }
     }
+}
+
+/// An ABI of each dialect that has a construct, for machines like this one where there are some.
+fn others_with(feature: Feature, abi: &Abi) -> Vec<&'static str> {
+    let fits = |other: &Abi| other.facts.pointer == abi.facts.pointer;
+    let mut others: Vec<&Abi> = Vec::new();
+    for other in Abi::ALL.iter().filter(|other| other.language.verdict(feature) == Verdict::Accept) {
+        match others.iter_mut().find(|known| known.language == other.language) {
+            Some(known) if fits(other) && !fits(known) => *known = other,
+            Some(_) => {}
+            None => others.push(other),
+        }
+    }
+    others.into_iter().map(Abi::name).collect()
 }

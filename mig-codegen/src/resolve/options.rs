@@ -70,7 +70,17 @@ fn number(text: &str) -> Option<u32> {
 }
 
 fn option_bits(text: &str, language: &Language) -> Option<u32> {
-    known(language).find(|option| option.name == text).map(|option| option.bits).or_else(|| number(text))
+    let found = known(language).find(|option| option.name == short_name(text, language));
+    found.map(|option| option.bits).or_else(|| number(text))
+}
+
+/// Apple's header has each option a second time, for `mach_msg2`, whose options have 64 bits. Those with bits
+/// of their own are none of `mach_msg`.
+fn short_name<'t>(text: &'t str, language: &Language) -> std::borrow::Cow<'t, str> {
+    match text.strip_prefix("MACH64_") {
+        Some(rest) if language.options == MsgOption::APPLE => format!("MACH_{rest}").into(),
+        _ => text.into(),
+    }
 }
 
 /// The names of a dialect's options, for a suggestion.
@@ -105,6 +115,9 @@ mod tests {
         assert_eq!(bits("apple-64", "MACH_SEND_SYNC_USE_THRPRI"), Some(0x20_0000));
         assert_eq!(bits("gnu-x86_64", "MACH_SEND_NOTIFY"), Some(0x20));
         assert_eq!(bits("apple-32", "MACH_SEND_NOTIFY"), Some(0x80));
+        assert_eq!(bits("apple-64", "MACH64_SEND_NOTIFY"), Some(0x80));
+        assert_eq!(bits("apple-64", "MACH64_SEND_KOBJECT_CALL"), None);
+        assert_eq!(bits("osf-32", "MACH64_RCV_MSG"), None);
         assert_eq!(bits("osf-32", "MACH_SEND_NOTIFY"), None);
         assert_eq!(bits("gnu-i386", "MACH_SEND_OVERRIDE"), None);
     }
