@@ -46,13 +46,9 @@ impl Report {
         self.steps.push((name.to_string(), result, start.elapsed()));
     }
 
-    /// Prints why steps failed and the table, and says whether none did.
+    /// Prints the table and why steps failed, and says whether none did. The causes come last, where a log
+    /// that was cut still has them.
     pub(crate) fn finish(self) -> ExitCode {
-        for (name, result, _) in &self.steps {
-            if let Err(why) = result {
-                println!("\n==== failed: {name}\n{}", last_lines(why));
-            }
-        }
         println!("\n==== summary");
         let mut failed = 0;
         for (name, result, time) in &self.steps {
@@ -63,6 +59,11 @@ impl Report {
             };
             failed += usize::from(result.is_err());
             println!("{word:8} {:7.1} s  {name}", time.as_secs_f64());
+        }
+        for (name, result, _) in &self.steps {
+            if let Err(why) = result {
+                println!("\n==== failed: {name}\n{}", last_lines(why));
+            }
         }
         if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }

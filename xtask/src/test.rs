@@ -28,6 +28,7 @@ const STEPS: &[Step] = &[
     ("set-up: the C MIG of Debian", c_mig),
     ("set-up: NBD servers", nbd_servers),
     ("format", format),
+    ("lock files", lock_files),
     ("width of comments and documents", width::check),
     ("lints", lints),
     ("workflows", workflows::check),
@@ -104,6 +105,17 @@ fn c_mig() -> StepResult {
 
 fn format() -> StepResult {
     done(cargo().args(["fmt", "--all", "--check"]))
+}
+
+/// Each program that is built by itself has a lock file, which must follow what the libraries depend on:
+/// otherwise whoever builds it has changed the repository.
+fn lock_files() -> StepResult {
+    for lock in command::read(program("git").args(["ls-files", "Cargo.lock", "*/Cargo.lock"]))?.lines() {
+        let manifest = std::path::Path::new(lock).with_extension("toml");
+        let metadata = ["metadata", "--locked", "--quiet", "--format-version", "1", "--manifest-path"];
+        command::read(cargo().args(metadata).arg(&manifest))?;
+    }
+    Ok(Outcome::Passed)
 }
 
 fn lints() -> StepResult {
