@@ -103,6 +103,8 @@ const SYSTEM: &[&str] = &[
     "__GNU__",
     "__gnu_hurd__",
     "__MACH__",
+    "__MACH",
+    "MACH",
     "__APPLE__",
     "__MACH30__",
     "__ELF__",
@@ -208,7 +210,7 @@ fn apple_targets_are_those_of_clang() {
 #[test]
 fn old_mach_has_the_sizes_of_its_processor() {
     let Some(theirs) = printed(&["gcc"], &["-m32"]) else { return };
-    for abi in ["cmu-32", "osf-32"] {
+    for abi in ["cmu-32", "mach-25", "osf-32"] {
         let ours = ours(Abi::by_name(abi).expect("an ABI").default_target());
         for (name, text) in &ours {
             let of_system = SYSTEM.contains(&name.as_str());
@@ -217,7 +219,11 @@ fn old_mach_has_the_sizes_of_its_processor() {
                 "{abi}: {name} {text}"
             );
         }
-        assert!(ours.contains_key("__SIZEOF_POINTER__") && ours.contains_key("__i386__"));
+        // NeXT's `driverServer.defs` asks for `i386`, CMU's for `MACH`: names without underscores are those that
+        // gcc's configuration for Mach has in `builtin_define_std`.
+        for name in ["__SIZEOF_POINTER__", "__i386__", "i386", "__i386", "unix", "MACH"] {
+            assert!(ours.contains_key(name), "{abi}: {name}");
+        }
     }
 }
 

@@ -1,5 +1,10 @@
-/* Mach on i386: what every C compiler says of this processor. The compilers of CMU and OSF themselves are not at hand; they defined
-   fewer. */
+/* Mach on i386: what every C compiler says of this processor, and what gcc, which CMU, NeXT and OSF used, says
+   of its target i386-mach (gcc/config/i386/mach.h). Those compilers themselves are not at hand; they defined
+   fewer of the sizes. */
+#assert system(unix)
+#assert system(mach)
+#assert cpu(i386)
+#assert machine(i386)
 #define __BIGGEST_ALIGNMENT__ 16
 #define __BYTE_ORDER__ __ORDER_LITTLE_ENDIAN__
 #define __CHAR16_TYPE__ short unsigned int
@@ -8,6 +13,7 @@
 #define __FLOAT_WORD_ORDER__ __ORDER_LITTLE_ENDIAN__
 #define __i386 1
 #define __i386__ 1
+#define i386 1
 #define _ILP32 1
 #define __ILP32__ 1
 #define __INT16_C(c) c
@@ -137,4 +143,9 @@
 #define __WINT_MIN__ 0U
 #define __WINT_TYPE__ unsigned int
 #define __WINT_WIDTH__ 32
+#define __MACH 1
 #define __MACH__ 1
+#define MACH 1
+#define __unix 1
+#define __unix__ 1
+#define unix 1
