@@ -219,8 +219,7 @@ fn old_mach_has_the_sizes_of_its_processor() {
                 "{abi}: {name} {text}"
             );
         }
-        // NeXT's `driverServer.defs` asks for `i386`, CMU's for `MACH`: names without underscores are those that
-        // gcc's configuration for Mach has in `builtin_define_std`.
+        // NeXT's `driverServer.defs` asks for `i386`; gcc's configuration for Mach has the others, too.
         for name in ["__SIZEOF_POINTER__", "__i386__", "i386", "__i386", "unix", "MACH"] {
             assert!(ours.contains_key(name), "{abi}: {name}");
         }

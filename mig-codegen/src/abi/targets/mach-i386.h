@@ -1,6 +1,5 @@
-/* Mach on i386: what every C compiler says of this processor, and what gcc, which CMU, NeXT and OSF used, says
-   of its target i386-mach (gcc/config/i386/mach.h). Those compilers themselves are not at hand; they defined
-   fewer of the sizes. */
+/* Mach on i386: what every C compiler says of this processor, and what gcc says of its target i386-mach
+   (gcc/config/i386/mach.h). The compilers of CMU, NeXT and OSF themselves are not at hand; they defined fewer. */
 #assert system(unix)
 #assert system(mach)
 #assert cpu(i386)
