@@ -402,7 +402,10 @@ fn what_is_no_file_is_written_to() {
     assert!(fs::symlink_metadata(folder.0.join("fifo")).unwrap().file_type().is_fifo());
     let run = folder.mig(&["rust", "clock.defs", "-o", "fifo", "--check"]);
     assert!(run.expect(1).err().contains("nothing to compare"), "{}", run.err());
-    let script = "\"$0\" rust clock.defs -o >(cat > through.rs); sleep 0.2; \"$0\" rust clock.defs -o /dev/stdout > redirected.rs";
+    let script = "
+        \"$0\" rust clock.defs -o >(cat > part.rs; mv part.rs through.rs)
+        until [ -e through.rs ]; do sleep 0.01; done
+        \"$0\" rust clock.defs -o /dev/stdout > redirected.rs";
     let bash = Command::new("bash")
         .arg("-c")
         .arg(script)
