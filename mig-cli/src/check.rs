@@ -18,7 +18,7 @@ pub(crate) struct Check {
     /// The .defs files; `-` is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Do not warn of what is right and probably not meant (MIG04xx)
+    /// Do not warn of what is valid and probably not meant (MIG04xx)
     #[arg(long)]
     no_lints: bool,
     /// Also warn of what is common among Mach's own interfaces: arguments without a limit, and those that a

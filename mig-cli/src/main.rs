@@ -1,4 +1,5 @@
 //! The `mig` command.
+#![cfg_attr(all(target_os = "linux", target_env = "gnu", not(test)), no_main)]
 
 mod abi;
 mod allocator;
@@ -18,10 +19,11 @@ mod options;
 mod rust;
 mod shell;
 mod side_by_side;
+#[cfg(all(target_os = "linux", target_env = "gnu", not(test)))]
+mod start;
 mod telling;
 
 use std::io::{self, Write as _};
-use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -58,17 +60,23 @@ enum Verb {
     Man(shell::Man),
 }
 
-fn main() -> ExitCode {
+#[cfg(not(all(target_os = "linux", target_env = "gnu", not(test))))]
+fn main() {
+    std::process::exit(run());
+}
+
+/// Does what the command line says, and returns the exit code.
+fn run() -> i32 {
     let given: Vec<_> = std::env::args_os().collect();
     let classic = given.get(1..).is_some_and(driver::is_meant);
-    let result = if classic { driver::run(given[1..].to_vec()) } else { run(given) };
+    let result = if classic { driver::run(given[1..].to_vec()) } else { run_verb(given) };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Failure(code)) => ExitCode::from(code),
+        Ok(()) => 0,
+        Err(Failure(code)) => code.into(),
     }
 }
 
-fn run(given: Vec<std::ffi::OsString>) -> Result<(), Failure> {
+fn run_verb(given: Vec<std::ffi::OsString>) -> Result<(), Failure> {
     let arguments = Arguments::parse_from(options::arguments(given.into_iter()));
     match arguments.verb {
         Verb::Rust(verb) => verb.run(),

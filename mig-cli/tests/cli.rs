@@ -87,6 +87,19 @@ impl Run {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_reader_that_has_gone_away_ends_the_command_without_noise() {
+    let folder = Folder::new("reader_gone");
+    folder.write("clock.defs", GOOD);
+    let (reader, writer) = std::os::unix::net::UnixStream::pair().unwrap();
+    drop(reader);
+    let mut mig = Command::new(env!("CARGO_BIN_EXE_mig"));
+    mig.args(["abi", "clock.defs", "--abi", "gnu-i386"]).current_dir(&folder.0);
+    let run = Run(mig.stdout(std::os::fd::OwnedFd::from(writer)).output().unwrap());
+    assert_eq!(run.expect(0).err(), "");
+}
+
 #[test]
 fn rust_prints_what_a_file_gets() {
     let folder = Folder::new("rust_prints");

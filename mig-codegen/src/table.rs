@@ -36,8 +36,6 @@
 //! `complex` (the bit of `msgh_bits`) of a header; `name`, `size` (bits), `number`, `inline`, `longform`,
 //! `deallocate` and `unused` of a type word.
 
-use std::fmt::{self, Write as _};
-
 use mig_abi::{Disposition, MessageType};
 use mig_parser::ast::RoutineKind;
 
@@ -251,7 +249,10 @@ fn message_text(text: &mut String, id: u32, name: &str, kind: &str, message: &Me
         Complex::Never => "",
         Complex::Depends => ", complex if it carries rights or memory",
     };
-    line(text, format_args!("{id:>6} {name:<31} {kind:<15} {size} bytes{complex}"));
+    right(text, &id.to_string(), 6);
+    left(text, name, 31);
+    left(text, kind, 15);
+    text.extend([size.as_str(), " bytes", complex, "\n"]);
     let is_typed = message.slots.iter().any(|slot| slot.role == SlotRole::Type);
     for slot in &message.slots {
         let offset = slot.offset.map_or("-".to_owned(), |offset| offset.to_string());
@@ -276,15 +277,34 @@ fn message_text(text: &mut String, id: u32, name: &str, kind: &str, message: &Me
             (None, Indirect::Depends) => "data or address".to_owned(),
             (None, Indirect::Never) => String::new(),
         };
-        line(text, format_args!("{offset:>10} {role:<10} {size:>8}   {arg:<19} {note}"));
+        right(text, &offset, 10);
+        left(text, role, 10);
+        right(text, &size, 8);
+        text.push_str("  ");
+        left(text, arg, 19);
+        text.push_str(&note);
+        text.truncate(text.trim_end().len());
+        text.push('\n');
     }
 }
 
-fn line(text: &mut String, line: fmt::Arguments<'_>) {
-    // Writing to a string can't fail.
-    let _ = text.write_fmt(line);
-    text.truncate(text.trim_end().len());
-    text.push('\n');
+/// Writes a column of this width, with what it says at its right end, and a blank after it.
+fn right(text: &mut String, column: &str, width: usize) {
+    blanks(text, column, width);
+    text.extend([column, " "]);
+}
+
+/// Writes a column of this width, with what it says at its left end, and a blank after it.
+fn left(text: &mut String, column: &str, width: usize) {
+    text.push_str(column);
+    blanks(text, column, width);
+    text.push(' ');
+}
+
+/// Fills a column. Formatting would write one blank at a time, and a table is half blanks.
+fn blanks(text: &mut String, column: &str, width: usize) {
+    const BLANKS: &str = "                                ";
+    text.push_str(&BLANKS[..width.saturating_sub(column.chars().count())]);
 }
 
 /// What a type word says, in words.

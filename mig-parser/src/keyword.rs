@@ -100,12 +100,26 @@ keywords! {
     Const "const" Some;
 }
 
+/// For each letter, a bit for each length that a keyword with this initial has.
+const LENGTHS: [u32; 26] = {
+    let mut lengths = [0; 26];
+    let mut index = 0;
+    while index < TABLE.len() {
+        let text = TABLE[index].1.as_bytes();
+        lengths[(text[0].to_ascii_lowercase() - b'a') as usize] |= 1 << text.len();
+        index += 1;
+    }
+    lengths
+};
+
 impl Keyword {
     /// The keyword that `word` is.
     pub(crate) fn of(word: &str) -> Option<Self> {
-        // Asked once for each name of a file, and most differ in their length: a map would cost more to make.
-        // The names of C's compilers, of which there are the most, need no search.
-        if word.starts_with('_') {
+        // Asked once for each name of a file, so a map would cost more to make. Most names differ from all
+        // keywords in their initial and length together.
+        let initial = word.bytes().next()?.to_ascii_lowercase();
+        let lengths = LENGTHS.get(usize::from(initial.checked_sub(b'a')?))?;
+        if word.len() >= 32 || lengths & (1 << word.len()) == 0 {
             return None;
         }
         let found = TABLE.iter().find(|(_, text, _)| text.eq_ignore_ascii_case(word));

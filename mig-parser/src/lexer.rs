@@ -130,7 +130,8 @@ impl Lexer {
 
     /// Goes after the next newline that is in no comment.
     pub(crate) fn skip_line(&mut self) {
-        while self.at < self.text.len() {
+        while let Some(plain) = self.rest().iter().position(|byte| ENDS_PLAIN[usize::from(*byte)]) {
+            self.at += plain;
             match self.peek() {
                 b'\n' => {
                     self.at += 1;
@@ -144,6 +145,12 @@ impl Lexer {
                 _ => self.at += 1,
             }
         }
+        self.at = self.text.len();
+    }
+
+    /// The bytes that have not been taken.
+    fn rest(&self) -> &[u8] {
+        &self.text.as_bytes()[self.at..]
     }
 
     fn span_from(&self, start: usize) -> Span {
@@ -222,7 +229,7 @@ impl Lexer {
         // A number may start with a dot.
         self.at += usize::from(self.peek() == b'.');
         loop {
-            self.at += self.text.as_bytes()[self.at..].iter().take_while(|b| is_word(**b)).count();
+            self.at += self.rest().iter().take_while(|byte| IN_WORD[usize::from(**byte)]).count();
             let last = self.text.as_bytes()[self.at - 1];
             if number
                 && (self.peek() == b'.' || matches!(self.peek(), b'+' | b'-') && matches!(last, b'e' | b'E'))
@@ -231,7 +238,7 @@ impl Lexer {
                 continue;
             }
             let end = self.at;
-            if self.peek() == b'\\' && self.splice() && is_word(self.peek()) {
+            if self.peek() == b'\\' && self.splice() && IN_WORD[usize::from(self.peek())] {
                 joined.push_str(&self.text[from..end]);
                 from = self.at;
                 continue;
@@ -283,8 +290,11 @@ impl Lexer {
                 Some(true)
             }
             b'*' => {
-                let end = self.text.as_bytes()[self.at + 2..].windows(2).position(|pair| pair == b"*/");
-                self.at = end.map_or(self.text.len(), |n| self.at + 2 + n + 2);
+                // The search for one byte takes several at a time.
+                let inner = &self.text[self.at + 2..];
+                let mut slashes = inner.match_indices('/').map(|(at, _)| at);
+                let end = slashes.find(|at| inner[..*at].ends_with('*'));
+                self.at = end.map_or(self.text.len(), |slash| self.at + 2 + slash + 1);
                 Some(end.is_some())
             }
             _ => None,
@@ -315,6 +325,20 @@ impl Lexer {
     }
 }
 
-fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_'
+/// Whether each byte may be part of a word, for names and numbers.
+const IN_WORD: [bool; 256] = table_of(b"_0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ");
+
+/// Whether each byte means something in a line that is skipped.
+const ENDS_PLAIN: [bool; 256] = table_of(b"\n\"'/\\");
+
+/// True for these bytes. To look a byte up is faster than to compare it with each, and files are read byte by
+/// byte.
+const fn table_of(bytes: &[u8]) -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut index = 0;
+    while index < bytes.len() {
+        table[bytes[index] as usize] = true;
+        index += 1;
+    }
+    table
 }

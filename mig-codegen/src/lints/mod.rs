@@ -7,8 +7,9 @@
 mod compilers;
 mod readings;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
+use hashbrown::HashSet;
 use mig_parser::ast::{ArgumentType, Ast, Statement, StatementKind, TypeDecl, TypeKind, TypeSpec};
 use mig_parser::diagnostics::{Diagnostic, Diagnostics};
 use mig_parser::source::SourceMap;

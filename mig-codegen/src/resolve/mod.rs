@@ -26,8 +26,7 @@ mod routines;
 pub(crate) mod suggest;
 mod types;
 
-use std::collections::HashMap;
-
+use hashbrown::HashMap;
 use mig_parser::ast::{
     Ast, ImportKind, Number, Statement, StatementKind, Subsystem, SubsystemModifier, Text,
 };

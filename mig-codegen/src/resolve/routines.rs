@@ -1,7 +1,6 @@
 //! Routines: which argument is what, what it may be, and the names of the stubs.
 
-use std::collections::HashMap;
-
+use hashbrown::HashMap;
 use mig_abi::Disposition;
 use mig_parser::ast::{
     self, Argument, ArgumentType, Direction, Ident, RoutineKind, Statement, SubsystemModifier,
@@ -452,7 +451,7 @@ fn directions(routine: &ast::Routine) -> Vec<Direction> {
 
 /// Whether no two arguments have the same name.
 fn unique_names(routine: &ast::Routine, out: &mut Diagnostics) -> bool {
-    let mut names = HashMap::new();
+    let mut names = HashMap::with_capacity(routine.arguments.len());
     let mut unique = true;
     for argument in &routine.arguments {
         let name = &argument.name;

@@ -1,9 +1,9 @@
 //! Declared types: what a type form means, and what is wrong with it.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use hashbrown::{HashMap, HashSet};
 use mig_abi::{Disposition, Facts, TypeWords};
 use mig_parser::ast::{
     Basic, Bound, Ident, IpcName, Member as AstMember, TypeDecl, TypeKind as AstKind, TypeSpec,
@@ -599,7 +599,7 @@ impl<'a> Types<'a> {
             return None;
         }
         let mut laid_out = Vec::new();
-        let mut names = HashMap::new();
+        let mut names = HashMap::with_capacity(members.len());
         let mut end = 0u64;
         let mut alignment = 1u64;
         let mut depth = 0;

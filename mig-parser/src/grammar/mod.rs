@@ -30,7 +30,9 @@ pub(crate) fn parse(input: &Preprocessed, diagnostics: &mut Diagnostics) -> Ast 
     let tokens = &input.tokens;
     let shared = Shared::new(tokens, &input.names, &input.docs, &input.sources);
     let end = input.tokens.last().map_or(Span::default(), |end| end.span);
-    let mut ast = Ast { end, ..Ast::default() };
+    // Each ends with one; hostile input has a million, and that much room is not taken for it.
+    let statements = tokens.iter().filter(|token| token.is(Punct::Semicolon)).take(1 << 10).count();
+    let mut ast = Ast { end, statements: Vec::with_capacity(statements), ..Ast::default() };
     let mut at = 0;
     while tokens[at].kind != Kind::End {
         if tokens[at].is(Punct::Semicolon) {

@@ -162,7 +162,8 @@ impl Preprocessor<'_> {
         self.add_built_ins();
         self.predefined();
         self.command_line();
-        let mut tokens = Vec::new();
+        // A file of the usual size has some thousand tokens.
+        let mut tokens = Vec::with_capacity(1 << 11);
         let options = self.options;
         self.read_first(&options.macro_files, &mut tokens);
         tokens.clear();
