@@ -4,7 +4,7 @@
 //! | module | numbers of |
 //! |---|---|
 //! | [`Facts`] | a dialect: sizes and offsets of its messages |
-//! | [`Disposition`], [`RightKind`] | port rights |
+//! | [`Disposition`], [`RightKind`], [`COMPLEX`] | port rights, and the headers of messages that bring some |
 //! | [`MessageType`] | plain data |
 //! | [`DescriptorKind`], [`NDR`] | the bodies of untyped messages |
 //! | [`TrailerField`] | what the receiver's kernel writes after an untyped message |
@@ -26,7 +26,7 @@ pub use facts::{Facts, Family, RightNumbers, System, TypeWords};
 pub use ids::{NotificationId, REPLY_ID};
 pub use message_type::MessageType;
 pub use option::MsgOption;
-pub use right::{Disposition, PROTECTED_PAYLOAD, RightKind};
+pub use right::{COMPLEX, Disposition, PROTECTED_PAYLOAD, RightKind};
 pub use untyped::{DescriptorKind, NDR, TrailerField};
 
 /// The README's example, compiled.

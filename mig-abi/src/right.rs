@@ -37,6 +37,10 @@ pub enum Disposition {
     MakeSendOnce = 21,
 }
 
+/// `MACH_MSGH_BITS_COMPLEX`, among the bits of a header: the message brings rights or memory, and the kernel
+/// processes what describes them.
+pub const COMPLEX: u32 = 1 << 31;
+
 /// `MACH_MSG_TYPE_PROTECTED_PAYLOAD`: in a received header, a word of the receiver's own stands for the
 /// request port.
 pub const PROTECTED_PAYLOAD: u8 = 23;

@@ -348,7 +348,7 @@ impl Config {
         self
     }
 
-    /// Whether to warn also of what is right and probably not meant, such as a type that nothing uses. `mig
+    /// Whether to warn also of what is valid and probably not meant, such as a type that nothing uses. `mig
     /// check` does, builds do not.
     #[must_use]
     pub fn lints(mut self, lints: bool) -> Self {

@@ -4,7 +4,8 @@
 //! The C server of a subsystem has a structure `mig_subsystem` of `<mach/mig.h>` in its constant data, whose
 //! symbol ends in `_subsystem`: a pointer to the demux function, the first id and the one after the last, the
 //! size of the largest reply, a reserved word, and a `routine_descriptor` for each id. Of a program without
-//! symbols the structures are found by their shape, which has enough zeros and equal numbers to be no chance.
+//! symbols the structures are found by their shape: it has so many zeros and equal numbers that nothing else
+//! has it by chance.
 
 use object::macho::{MachHeader32, MachHeader64};
 use object::read::macho::{FatArch as _, LoadCommandIterator, MachHeader, MachOFatFile32, MachOFatFile64};

@@ -1,11 +1,9 @@
 //! The pieces of messages that are not arguments: headers, type words, descriptors and trailers.
 
 use mig_abi::{
-    DescriptorKind, Disposition, Facts, Family, MessageType, RightNumbers, TrailerField, TypeWords,
+    COMPLEX, DescriptorKind, Disposition, Facts, Family, MessageType, RightNumbers, TrailerField, TypeWords,
 };
 
-/// `MACH_MSGH_BITS_COMPLEX`
-const COMPLEX: u32 = 1 << 31;
 /// `msg_simple` of Mach 2.5, the highest byte of the first word.
 const SIMPLE: u32 = 0xff << 24;
 /// Of a number that may not be one of a disposition.

@@ -9,7 +9,7 @@ use core::marker::PhantomData;
 pub use mig_abi::{Facts, Family, NDR, RightNumbers, System, TypeWords};
 
 use crate::kern_return::{KernReturn, OnSystem};
-use crate::kernel::{Name, PortAddress, PortName};
+use crate::name::{Name, PortAddress, PortName};
 
 pub use crate::message::trailer::Trailer;
 pub use crate::message::{Format, Typed, Untyped};

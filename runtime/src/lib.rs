@@ -94,9 +94,11 @@ pub mod kern_return;
 pub mod kernel;
 pub mod platform;
 
+mod bytes;
 mod client;
 mod memory;
 mod message;
+mod name;
 mod right;
 mod server;
 

@@ -1,5 +1,5 @@
-//! What is right, and what the ABI's own C compiler makes a wrong stub of, or none: the other side of the
-//! interface may be its.
+//! Warnings of declarations that are valid, and of which the ABI's own C compiler makes a wrong stub or none.
+//! The other side of the interface may be made by that compiler.
 
 use std::collections::HashSet;
 

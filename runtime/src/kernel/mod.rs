@@ -4,7 +4,6 @@
 pub mod darwin;
 #[cfg(feature = "std")]
 pub mod local;
-mod name;
 mod native;
 mod no_wait;
 mod remains;
@@ -22,10 +21,13 @@ use crate::kern_return::KernReturn;
 #[doc(inline)]
 pub use mig_abi::RightKind;
 
-pub use self::name::{Name, NameOf, PortAddress, PortName};
 pub use self::native::{Deallocate, Region, message_size};
 pub use self::no_wait::NoWait;
 pub use self::remains::Remains;
+pub use crate::name::{Name, PortAddress, PortName};
+
+/// What the ports of a kernel are called.
+pub type NameOf<K> = <<K as Kernel>::Abi as Abi>::Name;
 
 /// What a port is for, which XNU wants to know when it is made (`mach_port_construct`). Other kernels have
 /// one kind.

@@ -3,9 +3,9 @@
 use core::mem::MaybeUninit;
 use core::slice;
 
-use super::bytes::padded;
 use super::header::Header;
 use crate::abi::Abi;
+use crate::bytes::padded;
 
 /// Storage for a message of at most `N` bytes, aligned as every ABI wants; a local variable of a client stub.
 ///

@@ -2,9 +2,10 @@
 
 use core::mem::{self, MaybeUninit};
 
+use mig_abi::COMPLEX;
+
 use super::buffer::{MsgBuf, Space};
 use super::format::{FormatOf, Rules};
-use super::header::COMPLEX;
 use super::loans::{Copied, Copies, Loans, Moved, Physical};
 use super::release;
 use crate::abi::Abi;

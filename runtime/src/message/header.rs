@@ -1,13 +1,12 @@
 //! `mach_msg_header_t`.
 
-use super::bytes::{port_at, word_at};
+use mig_abi::COMPLEX;
+
 use super::format::{FormatOf, Rules};
 use crate::abi::{Abi, RightNumbers};
+use crate::bytes::{port_at, word_at};
 use crate::kernel::{Kernel, PortName};
 use crate::right::{self, disposition};
-
-/// `MACH_MSGH_BITS_COMPLEX`: the kernel processes the type words of the body.
-pub(crate) const COMPLEX: u32 = 0x8000_0000;
 
 /// `msg_simple` of Mach 2.5, in the first word of its header; 24 bits of no meaning are below it.
 const SIMPLE: u32 = 1 << 24;

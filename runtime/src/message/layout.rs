@@ -4,7 +4,7 @@
 //! the runtime's own rules and refuses to compile if they differ.
 
 use crate::abi::{Abi, Family, NDR};
-use crate::message::bytes::padded;
+use crate::bytes::padded;
 use crate::message::typed::word::Type;
 use crate::message::typed::write::INLINE_MAX;
 

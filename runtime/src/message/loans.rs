@@ -6,8 +6,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::buffer::initialised;
-use super::bytes;
 use crate::abi::Abi;
+use crate::bytes;
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, Remains};
 use crate::memory::OolMemory;

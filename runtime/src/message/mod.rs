@@ -6,7 +6,6 @@
 pub(crate) mod body;
 pub(crate) mod buffer;
 pub(crate) mod builder;
-pub(crate) mod bytes;
 pub(crate) mod format;
 pub(crate) mod header;
 pub mod layout;

@@ -3,8 +3,8 @@
 
 use mig_abi::TrailerField;
 
-use super::bytes::word_at;
 use super::malformed::Malformed;
+use crate::bytes::word_at;
 
 /// The position of a message in the queue of its port (`mach_port_seqno_t`): consecutive for each port,
 /// whatever thread receives it.

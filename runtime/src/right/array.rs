@@ -15,10 +15,10 @@ use super::{
     sealed,
 };
 use crate::abi::Abi;
+use crate::bytes::port_at;
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, NameOf, PortName};
 use crate::memory::OolMemory;
-use crate::message::bytes::port_at;
 
 /// What an array of rights is an array of: rights of the declared kind, or [`AnyRight`] where the sender
 /// chooses the kind.

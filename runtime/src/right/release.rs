@@ -1,8 +1,8 @@
 //! Releasing rights that no value owns: those in a message, by name and disposition.
 
 use super::disposition::{self, is_right};
+use crate::bytes::port_at;
 use crate::kernel::{Kernel, NameOf, PortName, RightKind};
-use crate::message::bytes::port_at;
 
 /// Releases a right that a message moves; one that it only copies or makes is not there yet.
 ///

@@ -9,12 +9,12 @@ use mig_abi::NotificationId;
 
 use super::reply::Reply;
 use crate::abi::{Abi, Facts, Untyped};
+use crate::bytes::{port_at, word_at};
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, MsgCall, Name, NameOf, PortAddress, PortName, trace};
 use crate::memory::Plain;
 use crate::message::body::Body;
 use crate::message::buffer::{MsgBuf, initialised};
-use crate::message::bytes::{port_at, word_at};
 use crate::message::format::{Format, FormatOf, Rules, TrailerOf};
 use crate::message::header::{Header, bits_of};
 use crate::message::malformed::Malformed;

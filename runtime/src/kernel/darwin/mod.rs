@@ -44,13 +44,14 @@ use core::ffi::CStr;
 use core::mem::MaybeUninit;
 use core::slice;
 
+use mig_abi::COMPLEX;
+
 use crate::abi::{Abi, Apple};
+use crate::bytes::word_at;
 use crate::kern_return::KernReturn;
 use crate::kernel::{
     Deallocate, Kernel, MsgCall, Name, Notification, PortKind, Region, RightKind, message_size,
 };
-use crate::message::bytes::word_at;
-use crate::message::header::COMPLEX;
 use crate::right::disposition;
 use crate::right::{ReceiveRight, SendRight};
 

@@ -8,10 +8,10 @@ use arrayvec::ArrayVec;
 
 use super::word::{Expected, Type, WordForm};
 use crate::abi::{Abi, Typed};
+use crate::bytes::{address, padded, port_at};
 use crate::kernel::{Kernel, NameOf, PortName};
 use crate::memory::{Array, Elements, OolMemory, Plain};
 use crate::message::body::Body;
-use crate::message::bytes::{address, padded, port_at};
 use crate::message::malformed::Malformed;
 use crate::right::{ArrayRight, ReceiveRight, Rights, disposition};
 

@@ -2,9 +2,9 @@
 
 use super::word::Type;
 use crate::abi::Abi;
+use crate::bytes::{address, padded};
 use crate::kernel::Kernel;
 use crate::memory::OolMemory;
-use crate::message::bytes::{address, padded};
 use crate::message::shape::Origin;
 use crate::right::release_names;
 

@@ -3,7 +3,7 @@
 use mig_abi::{Disposition, MessageType};
 
 use crate::abi::{Abi, RightNumbers, TypeWords};
-use crate::message::bytes::{wide_at, word_at};
+use crate::bytes::{wide_at, word_at};
 use crate::message::malformed::Malformed;
 use crate::message::shape::Origin;
 use crate::right::disposition;

@@ -7,11 +7,11 @@ use zerocopy::IntoBytes;
 
 use super::word::{Type, WordForm};
 use crate::abi::{Abi, TypeWords, Typed};
+use crate::bytes::padded;
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, NameOf, PortName};
 use crate::memory::{Copying, OolArg, OolMemory, Plain};
 use crate::message::builder::Builder;
-use crate::message::bytes::padded;
 use crate::right::{AnyRight, PortArray, ReceiveRight, disposition};
 
 /// How many bytes of an array of indefinite length (`array[] of`) still travel in the message.

@@ -6,9 +6,9 @@
 use mig_abi::DescriptorKind;
 
 use crate::abi::Abi;
+use crate::bytes::{address, port_at, word_at};
 use crate::kernel::{Kernel, PortName};
 use crate::memory::OolMemory;
-use crate::message::bytes::{address, port_at, word_at};
 
 /// Bytes of the descriptor count.
 pub(crate) const COUNT: usize = 4;

@@ -9,10 +9,10 @@ use super::descriptor::{
     DISPOSITION, GUARDED_PORT, KIND, MEMORY, OutOfLine, PORT, PORTS, VOLATILE, guarded_name,
 };
 use crate::abi::{Abi, NDR, Untyped};
+use crate::bytes::{padded, port_at};
 use crate::kernel::{Kernel, NameOf, PortName};
 use crate::memory::{Array, Elements, OolMemory, Plain};
 use crate::message::body::Body;
-use crate::message::bytes::{padded, port_at};
 use crate::message::malformed::Malformed;
 use crate::message::shape::Origin;
 use crate::right::{AnyRight, ArrayRight, Rights, disposition};

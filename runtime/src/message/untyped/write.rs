@@ -6,11 +6,11 @@ use zerocopy::IntoBytes;
 
 use super::descriptor::{DISPOSITION, KIND, MEMORY, OutOfLine, PORT, PORTS};
 use crate::abi::{Abi, NDR, Untyped};
+use crate::bytes::padded;
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, NameOf, PortName};
 use crate::memory::{Copying, OolArg, OolMemory, Plain};
 use crate::message::builder::Builder;
-use crate::message::bytes::padded;
 use crate::message::loans::Physical;
 use crate::right::{self, PortArray};
 

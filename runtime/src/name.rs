@@ -5,9 +5,6 @@ use core::hash::Hash;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use super::Kernel;
-use crate::abi::Abi;
-
 mod sealed {
     pub trait Sealed {}
 }
@@ -28,9 +25,6 @@ pub trait PortName:
     /// What a number in a message stands for.
     fn from_word(word: u64) -> Self;
 }
-
-/// What the ports of a kernel are called.
-pub type NameOf<K> = <<K as Kernel>::Abi as Abi>::Name;
 
 /// A port name: an index into a task's name table, of no meaning in another task.
 #[derive(

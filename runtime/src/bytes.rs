@@ -1,7 +1,7 @@
 //! Numbers in the bytes of a message.
 
 use crate::abi::Abi;
-use crate::kernel::PortName;
+use crate::name::PortName;
 
 /// The little-endian word at `offset`.
 #[inline]
