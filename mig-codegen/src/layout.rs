@@ -1,7 +1,7 @@
 //! Slot tables: where each piece of each message lies, how big it is, and what its receiver must check.
 //!
-//! Where a slot lies is computed in this module and nowhere else in the compiler. A message of a typed ABI is its
-//! header, then for each argument a type word and the data, padded to the ABI's alignment; a reply begins
+//! Where a slot lies is computed in this module and nowhere else in the compiler. A message of a typed ABI is
+//! its header, then for each argument a type word and the data, padded to the ABI's alignment; a reply begins
 //! with the return code. One of an untyped ABI is its header, the descriptors of all that the kernel must
 //! process, and the plain data after an NDR record. A counted array takes the room that its elements need, so
 //! whatever follows it has no fixed offset.
