@@ -13,7 +13,7 @@ use std::ffi::c_void;
 use std::hint::black_box;
 use std::io::Write as _;
 
-use crate::lock::Mutex;
+use crate::Mutex;
 use crate::paging::Fork;
 use crate::thread::{AtWork, Quiet};
 use crate::window::Piece;
@@ -48,6 +48,9 @@ extern "C" fn prepare() {
     // the child that would wait for the lock of the heap, which this takes.
     bring_variables();
     let mut fork = FORK.lock();
+    // The C library takes this one, too, after this. A thread that has it may wait for one that allocates.
+    // SAFETY: a lock of the C library, which a thread may have several times.
+    unsafe { _IO_list_lock() };
     // Until after the fork, so that the child finds everything whole. What is done by the thread for work
     // needs the locks of `window`, and none of the others.
     mapping::lock();
@@ -86,6 +89,8 @@ extern "C" fn in_parent() {
     unsafe { work::unlock() };
     let fork = take();
     unlock();
+    // SAFETY: `prepare` has locked it, in this thread. In a child the C library does so.
+    unsafe { _IO_list_unlock() };
     work::done(|| drop(fork));
     // SAFETY: as above.
     unsafe { FORK.force_unlock() };
@@ -149,11 +154,10 @@ unsafe extern "C" {
 const STREAM: usize = 472;
 const LOCK: usize = 136;
 
-/// Brings the C library's streams in, which it touches in the child before anything of that is paged.
+/// Brings the C library's streams in, which it touches in the child before anything of that is paged. Their
+/// list is locked.
 fn bring_streams() {
-    // SAFETY: these functions have no conditions but that the list is locked meanwhile.
-    unsafe { _IO_list_lock() };
-    // SAFETY: as above.
+    // SAFETY: these functions have no conditions but that.
     let mut at = unsafe { _IO_iter_begin() };
     // SAFETY: as above.
     let end = unsafe { _IO_iter_end() };
@@ -173,6 +177,4 @@ fn bring_streams() {
         // SAFETY: as above.
         at = unsafe { _IO_iter_next(at) };
     }
-    // SAFETY: as above.
-    unsafe { _IO_list_unlock() };
 }

@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 
 use dlmalloc::{Allocator, Dlmalloc};
 
-use crate::lock::Mutex;
+use crate::Mutex;
 use crate::paging;
 use crate::window::{self, PAGE, Part, Piece, SEGMENT, SEGMENTS};
 

@@ -21,7 +21,6 @@ mod descriptors;
 mod exit;
 mod fork;
 mod heap;
-mod lock;
 mod malloc;
 mod mapping;
 mod own;
@@ -35,3 +34,6 @@ mod system;
 mod thread;
 mod window;
 mod work;
+
+/// A value that one thread has at a time. The child of a fork may open such a lock, which is a word.
+pub(crate) type Mutex<T> = mig_runtime::platform::Mutex<mig_runtime::platform::Std, T>;

@@ -10,7 +10,7 @@ use std::ptr;
 
 use libc::{off_t, size_t};
 
-use crate::lock::Mutex;
+use crate::Mutex;
 use crate::paging::{self, Unpaged};
 use crate::ranges::Ranges;
 use crate::window::{self, PAGE, Part, Piece};

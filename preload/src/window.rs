@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use mach_vm::{Memory, Source, Vm, VmError};
 use rustix::mm::{self, Advice, MapFlags, ProtFlags};
 
-use crate::lock::Mutex;
+use crate::Mutex;
 use crate::ranges::Ranges;
 use crate::{system, work};
 

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 
 use rustix::thread::futex;
 
-use crate::lock::Mutex;
+use crate::Mutex;
 use crate::thread;
 
 struct Job {

@@ -32,6 +32,8 @@
 //! # }
 //! ```
 
+#[cfg(all(feature = "std", target_os = "linux"))]
+mod futex;
 mod holding;
 
 use alloc::boxed::Box;
@@ -156,14 +158,21 @@ mod with_std {
     use std::thread;
     use std::time::{Duration, Instant};
 
-    use super::{Condvar, Panicked, Platform, SpawnError, Thread};
+    use super::{Panicked, Platform, SpawnError, Thread};
 
-    /// Threads, locks and time of the standard library and `parking_lot`.
+    /// Threads and time of the standard library, with locks that are words of memory on Linux, and those of
+    /// `parking_lot` elsewhere.
     #[derive(Clone, Copy, Debug)]
     pub enum Std {}
 
     impl Platform for Std {
+        #[cfg(target_os = "linux")]
+        type RawMutex = super::futex::Futex;
+        #[cfg(not(target_os = "linux"))]
         type RawMutex = parking_lot::RawMutex;
+        #[cfg(target_os = "linux")]
+        type Condvar = super::futex::Condition;
+        #[cfg(not(target_os = "linux"))]
         type Condvar = parking_lot::Condvar;
         type Thread = thread::JoinHandle<()>;
 
@@ -194,7 +203,8 @@ mod with_std {
         }
     }
 
-    impl Condvar<parking_lot::RawMutex> for parking_lot::Condvar {
+    #[cfg(not(target_os = "linux"))]
+    impl super::Condvar<parking_lot::RawMutex> for parking_lot::Condvar {
         fn wait<T: ?Sized>(&self, guard: &mut parking_lot::MutexGuard<'_, T>) {
             self.wait(guard);
         }
@@ -223,7 +233,7 @@ mod with_std {
         use std::sync::atomic::{AtomicUsize, Ordering};
 
         use super::*;
-        use crate::platform::Mutex;
+        use crate::platform::{Condvar, Mutex};
 
         #[test]
         fn every_thread_runs_the_body_and_all_have_ended_when_it_returns() {

@@ -1,5 +1,4 @@
-//! All pages at once in their places, or at rest, as for a fork: the child has what is there, and may have
-//! the rest from somewhere else.
+//! Pages at rest, as for a fork: the child has what is there, and may have the rest from somewhere else.
 
 use std::sync::Arc;
 
@@ -25,32 +24,23 @@ pub struct KeptObject {
 }
 
 impl Core {
-    /// Takes no page away until [`keep_no_more`](Self::keep_no_more), and brings those that are on their way,
-    /// and with `all` those that are out.
-    pub(crate) fn keep(&self, all: bool) {
+    /// Takes no page away until [`keep_no_more`](Self::keep_no_more), and brings those that are on their way.
+    pub(crate) fn keep(&self) {
         self.lock().pages.keep();
-        self.bring_absent(all);
+        self.bring_absent();
     }
 
-    /// Brings pages that are on their way now, and with `all` those that are out.
-    pub(crate) fn bring_absent(&self, all: bool) {
-        loop {
-            let state = self.lock();
-            let absent = state.pages.absent(all);
-            let absent: Vec<_> = absent
-                .into_iter()
-                .filter_map(|(id, page)| Some((state.objects.get(&id)?.clone(), page)))
-                .collect();
-            drop(state);
-            for (object, page) in &absent {
-                // One that cannot be had has failed, and is not absent any more.
-                self.bring(object, *page);
-            }
-            // Others come all the time, where threads of the program touch them, but none leaves.
-            if absent.is_empty() || !all {
-                return;
-            }
-        }
+    /// Brings pages that are on their way now.
+    pub(crate) fn bring_absent(&self) {
+        let state = self.lock();
+        let absent = state.pages.absent();
+        let absent: Vec<_> = absent
+            .into_iter()
+            .filter_map(|(id, page)| Some((state.objects.get(&id)?.clone(), page)))
+            .collect();
+        drop(state);
+        // One that cannot be had has failed, and is not absent any more.
+        absent.iter().for_each(|(object, page)| drop(self.bring(object, *page)));
     }
 
     /// The anonymous memory that there is.

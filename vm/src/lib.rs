@@ -78,8 +78,8 @@
 //!
 //! # Limits of this version
 //!
-//! A child process does not have the memory: after `fork` absent pages read as zeros there, unless all of it
-//! [was kept](Vm::keep_all), or the child has a [`Vm`] of its own that [inherits](Vm::inherit_at) it.
+//! A child process does not have the memory: after `fork` absent pages read as zeros there, unless pages
+//! [were kept](Vm::keep) meanwhile and the child has a [`Vm`] of its own that [inherits](Vm::inherit_at) them.
 #![cfg(target_os = "linux")]
 
 #[cfg(feature = "allocator-api2")]
@@ -302,7 +302,7 @@ impl From<Unusable> for VmError {
 #[derive(Clone)]
 pub struct Vm(Arc<Running>);
 
-/// No page leaves as long as this lives; see [`Vm::keep_all`] and [`Vm::keep`].
+/// No page leaves as long as this lives; see [`Vm::keep`].
 pub struct Kept(Arc<Running>);
 
 impl Kept {
@@ -318,7 +318,7 @@ impl Kept {
     /// Waits until the pages are in their places that were on their way there when this was called. Those
     /// that their manager has given back, and does not have any more, are among them.
     pub fn settle(&self) {
-        self.0.core.bring_absent(false);
+        self.0.core.bring_absent();
     }
 }
 
@@ -528,21 +528,13 @@ impl Vm {
         self.0.core.statistics()
     }
 
-    /// Brings all memory in, whatever may be resident, and keeps it until the result is dropped. A child that
-    /// is forked meanwhile has all of it, and as its own: no page of it ever leaves.
+    /// Keeps what is there, until the result is dropped. When this returns no page is on its way to its
+    /// manager: each is there, or out. A child that is forked then has those that are there.
     ///
-    /// Mapped objects are brought as far as they have been touched, and in the child the other pages are
-    /// zeros.
-    pub fn keep_all(&self) -> Kept {
-        self.0.core.keep(true);
-        Kept(self.0.clone())
-    }
-
-    /// Keeps what is there, until the result is dropped, and what comes meanwhile, whatever may be resident.
-    /// When this returns no page is on its way to its manager: each is there, or out. A child that is forked
-    /// then has those that are there.
+    /// Meanwhile 32 pages may come beyond what may be resident, and then 200 a second: who touches another one
+    /// waits, so as not to be the one for whom this thread has to wait.
     pub fn keep(&self) -> Kept {
-        self.0.core.keep(false);
+        self.0.core.keep();
         Kept(self.0.clone())
     }
 

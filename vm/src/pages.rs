@@ -15,6 +15,12 @@ use ahash::AHashMap;
 /// made for each of them, so that this is reached only where no other page can leave.
 const OVERDRAFT: usize = 64;
 
+/// While no page leaves, this many may come beyond the limit at once, and after that one more each time when
+/// this many microseconds have gone by. Whoever wants others waits; but nobody does so for ever, since the
+/// one who keeps the pages may wait for a thread that wants one.
+const BEYOND: usize = 32;
+const TURN: u64 = 5_000;
+
 /// The number of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ObjectId(pub(crate) u64);
@@ -257,8 +263,11 @@ pub(crate) struct Pages {
     rescued: usize,
     retired: usize,
     limit: usize,
-    /// How many want that no page leaves, whatever the limit is.
+    /// How many want that no page leaves, how many may be here beyond the limit meanwhile, and from when on
+    /// one more may.
     keepers: usize,
+    beyond: usize,
+    next_turn: u64,
     used: usize,
     peak: usize,
     /// The hash of a page of zeros.
@@ -280,6 +289,8 @@ impl Pages {
             retired: 0,
             limit,
             keepers: 0,
+            beyond: 0,
+            next_turn: 0,
             used: 0,
             peak: 0,
             zeros,
@@ -340,7 +351,7 @@ impl Pages {
 
     /// Pages that can come.
     pub(crate) fn room(&self) -> usize {
-        if self.keepers > 0 { usize::MAX / 2 } else { self.limit.saturating_sub(self.used) }
+        (self.limit + self.beyond).saturating_sub(self.used)
     }
 
     /// True if pages have to leave.
@@ -348,21 +359,33 @@ impl Pages {
         self.keepers == 0 && self.used > self.limit
     }
 
-    /// No page leaves until [`keep_no_more`](Self::keep_no_more), and any number of them may come.
+    /// No page leaves until [`keep_no_more`](Self::keep_no_more), and few of them come beyond the limit.
     pub(crate) fn keep(&mut self) {
         self.keepers += 1;
+        self.beyond = BEYOND.max(self.beyond);
     }
 
     pub(crate) fn keep_no_more(&mut self) {
         self.keepers -= 1;
+        if self.keepers == 0 {
+            self.beyond = 0;
+        }
     }
 
-    /// Pages that have been touched and are not in their place: those that are on their way, and with `all`
-    /// those that are out.
-    pub(crate) fn absent(&self, all: bool) -> Vec<(ObjectId, usize)> {
+    /// While pages are kept one more may come now and then. True if it may.
+    fn may_go_beyond(&mut self, now: u64) -> bool {
+        let may = self.keepers > 0 && now >= self.next_turn;
+        if may {
+            self.next_turn = now + TURN;
+            self.beyond = (self.used + 1).saturating_sub(self.limit);
+        }
+        may
+    }
+
+    /// Pages that have been touched and are on their way.
+    pub(crate) fn absent(&self) -> Vec<(ObjectId, usize)> {
         let is_absent = |page: &Page| match page.state {
-            State::Untouched | State::Resident | State::Held | State::Failed => false,
-            State::Out => all,
+            State::Untouched | State::Resident | State::Held | State::Failed | State::Out => false,
             _ => true,
         };
         let of_object = |(id, object): (&ObjectId, &Object)| -> Vec<_> {
@@ -384,7 +407,7 @@ impl Pages {
         self.peak
     }
 
-    /// A thread wants a page. `now` is a time in any unit.
+    /// A thread wants a page. `now` is a time in microseconds.
     pub(crate) fn fault(&mut self, id: ObjectId, index: usize, now: u64) -> Fault {
         let has_room = self.has_room();
         let Some((manager, page)) = self.object_and_page(id, index) else { return Fault::Fail };
@@ -405,9 +428,10 @@ impl Pages {
             }
             State::Untouched | State::Out => Fault::Request(1),
         };
-        if !has_room {
+        if !has_room && !self.may_go_beyond(now) {
             return Fault::NoRoom;
         }
+        let Some((_, page)) = self.object_and_page(id, index) else { return Fault::Fail };
         if matches!(wanted, Fault::Zero | Fault::Inherit) {
             page.state = State::Placing;
             self.take_frame();
@@ -489,7 +513,8 @@ impl Pages {
         precious: bool,
         overdraft: usize,
     ) -> Arrival {
-        let has_room = self.room() + overdraft > self.used.saturating_sub(self.limit);
+        // What comes back while pages are kept was on its way when that began.
+        let has_room = self.keepers > 0 || self.room() + overdraft > self.used.saturating_sub(self.limit);
         let Some((manager, page)) = self.object_and_page(id, index) else { return Arrival::Refuse };
         let requested = matches!(page.state, State::Requested { .. });
         match page.state {

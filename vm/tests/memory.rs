@@ -225,17 +225,16 @@ fn discarded_memory_is_zeros_and_takes_no_room() {
     });
 }
 
-/// For a fork all of the memory is brought in; then the limit holds again.
+/// For a fork no page leaves. Meanwhile each page comes all the same, and then the limit holds again.
 #[test]
-fn all_memory_is_kept_as_long_as_somebody_asks_for_it() {
+fn pages_come_while_they_are_kept_and_leave_after_that() {
     paged(64, |vm, _| {
         let mut memory = vm.allocate(400 * PAGE).unwrap();
         memory[..300 * PAGE].chunks_exact_mut(PAGE).enumerate().for_each(|(at, page)| stamp(page, at as u64));
-        let kept = vm.keep_all();
-        // The zeros that nobody has touched are not there.
-        assert_eq!(vm.statistics().resident, 300 * PAGE);
-        let requests = vm.statistics().requests;
-        for (number, page) in memory.chunks_exact_mut(PAGE).enumerate() {
+        let kept = vm.keep();
+        let returned = vm.statistics().returned;
+        let some = |number: usize| number % 6 == 0 || number > 340;
+        for (number, page) in memory.chunks_exact_mut(PAGE).enumerate().filter(|(number, _)| some(*number)) {
             let mut expected = [0; PAGE];
             if number < 300 {
                 stamp(&mut expected, number as u64);
@@ -243,11 +242,14 @@ fn all_memory_is_kept_as_long_as_somebody_asks_for_it() {
             assert!(page == expected, "page {number}");
             stamp(page, number as u64 + 1000);
         }
-        assert_eq!(vm.statistics().requests, requests, "nothing had to come");
+        assert_eq!(vm.statistics().returned, returned, "{:?}", vm.statistics());
+        assert!(vm.statistics().resident > 96 * PAGE, "{:?}", vm.statistics());
         drop(kept);
         for (number, page) in memory.chunks_exact(PAGE).enumerate() {
             let mut expected = [0; PAGE];
-            stamp(&mut expected, number as u64 + 1000);
+            if number < 300 || some(number) {
+                stamp(&mut expected, number as u64 + if some(number) { 1000 } else { 0 });
+            }
             assert!(page == expected, "page {number}");
         }
         assert!(vm.statistics().resident <= 64 * PAGE, "{:?}", vm.statistics());

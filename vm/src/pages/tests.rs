@@ -522,3 +522,31 @@ fn a_hot_set_survives_what_is_touched_once() {
     assert!((117..150).contains(&second_chance), "{second_chance} misses in 1000");
     assert!(first_in_first_out > 200, "{first_in_first_out} misses in 1000");
 }
+
+#[test]
+fn few_pages_come_beyond_the_limit_while_pages_are_kept() {
+    let mut pages = Pages::new(LIMIT, ZEROS);
+    let id = pages.add(100, false);
+    let zero = |pages: &mut Pages, page, now| {
+        let fault = pages.fault(id, page, now);
+        if fault == Fault::Zero {
+            pages.placed(id, page);
+        }
+        fault
+    };
+    pages.keep();
+    let all = LIMIT + BEYOND;
+    assert!((0..all).all(|page| zero(&mut pages, page, 0) == Fault::Zero));
+    assert!(pages.victims(1).is_empty());
+    // From here on each in its turn.
+    let mut now = 7 * TURN;
+    for page in all..all + 3 {
+        assert_eq!(zero(&mut pages, page, now), Fault::Zero);
+        now += TURN - 1;
+        assert_eq!(zero(&mut pages, page + 1, now), Fault::NoRoom);
+        now += 1;
+    }
+    pages.keep_no_more();
+    assert_eq!(zero(&mut pages, all + 3, now), Fault::NoRoom);
+    assert_eq!((pages.used(), pages.victims(4).len()), (all + 3, 4));
+}

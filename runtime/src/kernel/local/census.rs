@@ -7,6 +7,7 @@ use super::names::Entry;
 use crate::abi::TaskAbi;
 use crate::kern_return::KernReturn;
 use crate::kernel::Name;
+use crate::platform::Condvar as _;
 
 /// Everything that a task has, counted. Equal before and after means that nothing has leaked.
 ///

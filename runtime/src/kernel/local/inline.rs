@@ -9,16 +9,14 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::mem::{self, MaybeUninit};
 
-use parking_lot::{Condvar, Mutex};
-
 use super::Local;
 use super::message::{Message, trailer_size};
-use super::state::{PortId, SetId, State, TaskId};
+use super::state::{Condvar, PortId, SetId, State, TaskId};
 use super::wire::Wire;
 use crate::abi::TaskAbi;
 use crate::kern_return::KernReturn;
 use crate::kernel::{Inline, Name, Serve};
-use crate::platform;
+use crate::platform::{self, Condvar as _, Mutex, Std};
 
 /// Servers that one thread may be in at once.
 const DEPTH: usize = 4;
@@ -28,7 +26,7 @@ pub(super) struct Server {
     except: Name,
     room: usize,
     serve: *const Serve<'static>,
-    calls: Mutex<usize>,
+    calls: Mutex<Std, usize>,
     idle: Condvar,
 }
 
@@ -98,7 +96,7 @@ impl Drop for Call {
 /// A message that a thread has received for a server which may be called as well, so that no later one of
 /// its port overtakes it. It counts until the thread receives again, or ends.
 struct InHand {
-    host: Weak<Mutex<State>>,
+    host: Weak<Mutex<Std, State>>,
     set: SetId,
     port: PortId,
 }
@@ -162,7 +160,7 @@ impl<A: TaskAbi> Local<A> {
         // SAFETY: only the lifetime changes. It is called by `Call`s, for all of which `Ending` waits.
         let serve = unsafe { mem::transmute::<*const Serve<'_>, *const Serve<'static>>(serve) };
         let Inline { set, except, room, .. } = inline;
-        let server = Server { except, room, serve, calls: Mutex::new(0), idle: Condvar::new() };
+        let server = Server { except, room, serve, calls: Mutex::<Std, _>::new(0), idle: Condvar::default() };
         let server = Arc::new(server);
         let ending = self.with(|state, task| {
             let id = state.port_set(task, set).ok()?;

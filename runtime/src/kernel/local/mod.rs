@@ -54,15 +54,16 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Weak};
 use std::vec::Vec;
 
-use parking_lot::{Mutex, MutexGuard};
-
 use self::region::Bytes;
 use self::state::{State, TaskId};
 use self::wire::{Disposition, Wire};
 use crate::abi::{Facts, Native, TaskAbi};
 use crate::kern_return::KernReturn;
 use crate::kernel::{Inline, Kernel, MsgCall, Name, Notification, PortKind, RightKind};
+use crate::platform::{self, Std};
 use crate::right::Right;
+
+type Mutex<T> = platform::Mutex<Std, T>;
 
 pub use self::census::{Census, ReceiveStatus};
 pub use self::policy::Policies;
@@ -323,7 +324,7 @@ impl<A: TaskAbi> Local<A> {
         self.task.with(|state| operation(state, self.task.id))
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> platform::MutexGuard<'_, Std, State> {
         self.task.state.lock()
     }
 

@@ -9,8 +9,6 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use parking_lot::Condvar;
-
 use super::inline::Server;
 use super::message::Message;
 use super::names::{Entry, NameTable};
@@ -21,6 +19,10 @@ use super::wire::{Disposition, Kind};
 use crate::abi::{Facts, System};
 use crate::kern_return::KernReturn;
 use crate::kernel::{Name, Notification, PortKind, RightKind};
+use crate::platform::{Condvar as _, Platform, Std};
+
+/// What threads wait on that have the state locked.
+pub(super) type Condvar = <Std as Platform>::Condvar;
 
 /// `MACH_PORT_QLIMIT_DEFAULT`
 pub(super) const QUEUE_LIMIT: usize = 5;

@@ -4,16 +4,14 @@ use alloc::sync::Arc;
 use core::mem::MaybeUninit;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, MutexGuard};
-
 use super::message::{Message, Refused, trailer_size};
-use super::state::{PortId, SetId, State, TaskId};
+use super::state::{Condvar, PortId, SetId, State, TaskId};
 use super::wire::{Kind, Wire};
 use super::{Local, write};
 use crate::abi::TaskAbi;
 use crate::kern_return::KernReturn;
 use crate::kernel::{MsgCall, Name};
-use crate::platform;
+use crate::platform::{self, Condvar as _, MutexGuard, Std};
 
 /// Where a thread receives from.
 #[derive(Clone, Copy, Debug)]
@@ -90,7 +88,7 @@ impl<A: TaskAbi> Local<A> {
 
 /// Puts a message into its queue as soon as there is room.
 fn deliver(
-    state: &mut MutexGuard<'_, State>,
+    state: &mut MutexGuard<'_, Std, State>,
     wait: &mut Wait,
     task: TaskId,
     message: Message,
@@ -217,19 +215,20 @@ impl Wait {
     }
 
     /// Waits for a condition once. The caller has just found it not to hold, and looks again.
-    fn once(&mut self, state: &mut MutexGuard<'_, State>, condition: Arc<Condvar>) -> Result<(), Ended> {
+    fn once(&mut self, state: &mut MutexGuard<'_, Std, State>, condition: Arc<Condvar>) -> Result<(), Ended> {
         let now = state.tasks.get(&self.task).map(|task| task.interruptions).ok_or(Ended::Interrupted)?;
         if *self.interruptions.get_or_insert(now) != now {
             return Err(Ended::Interrupted);
         }
-        if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+        let left = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        if left == Some(Duration::ZERO) {
             return Err(Ended::TimedOut);
         }
         if let Ok(task) = state.task(self.task) {
             task.waiting.push(condition.clone());
         }
-        match self.deadline {
-            Some(deadline) => drop(condition.wait_until(state, deadline)),
+        match left {
+            Some(left) => drop(condition.wait_for(state, left)),
             None => condition.wait(state),
         }
         if let Ok(task) = state.task(self.task) {
