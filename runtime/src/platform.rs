@@ -156,7 +156,7 @@ mod with_std {
     use std::string::String;
     use std::sync::OnceLock;
     use std::thread;
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use super::{Panicked, Platform, SpawnError, Thread};
 
@@ -209,7 +209,11 @@ mod with_std {
             self.wait(guard);
         }
 
-        fn wait_for<T: ?Sized>(&self, guard: &mut parking_lot::MutexGuard<'_, T>, limit: Duration) -> bool {
+        fn wait_for<T: ?Sized>(
+            &self,
+            guard: &mut parking_lot::MutexGuard<'_, T>,
+            limit: super::Duration,
+        ) -> bool {
             !self.wait_for(guard, limit).timed_out()
         }
 
@@ -231,6 +235,7 @@ mod with_std {
     #[cfg(test)]
     mod tests {
         use std::sync::atomic::{AtomicUsize, Ordering};
+        use std::time::Duration;
 
         use super::*;
         use crate::platform::{Condvar, Mutex};

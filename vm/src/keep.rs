@@ -40,7 +40,9 @@ impl Core {
             .collect();
         drop(state);
         // One that cannot be had has failed, and is not absent any more.
-        absent.iter().for_each(|(object, page)| drop(self.bring(object, *page)));
+        for (object, page) in &absent {
+            self.bring(object, *page);
+        }
     }
 
     /// The anonymous memory that there is.
