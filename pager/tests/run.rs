@@ -404,6 +404,18 @@ fn what_cannot_be_paged_is_refused_before_it_runs() {
     }
 }
 
+/// Threads that fork while others have locks of the library and of the C library.
+#[test]
+fn threads_fork_at_any_moment() {
+    let Some(program) = compiled("forks", &[]).filter(|_| is_permitted()) else { return };
+    let output = run(&["--resident", "1M"], &[program.to_str().unwrap(), "12"]);
+    let table = error(&output);
+    assert_eq!(output.status.code(), Some(0), "{table}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "48 forks: every byte is right\n");
+    assert_eq!(figure(&table, "lost"), 0, "{table}");
+    fs::remove_dir_all(program.parent().unwrap()).unwrap();
+}
+
 /// The program of `cargo xtask bench paging --soak`, for a short while.
 #[test]
 fn memory_that_is_used_by_chance_in_every_way() {
@@ -417,6 +429,13 @@ fn memory_that_is_used_by_chance_in_every_way() {
     fs::remove_dir_all(program.parent().unwrap()).unwrap();
 }
 
+/// How many pages are right and lost of the two halves, as the program `failing` prints them.
+fn right_and_lost(text: &str) -> [(u64, u64); 2] {
+    let numbers: Vec<u64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    let [a, b, c, d] = numbers[..] else { panic!("{text}") };
+    [(a, b), (c, d)]
+}
+
 /// Where the swap space is too small, the pages that have no room are lost, and no others.
 #[test]
 fn swap_space_that_is_too_small_costs_the_pages_that_have_no_room() {
@@ -424,14 +443,76 @@ fn swap_space_that_is_too_small_costs_the_pages_that_have_no_room() {
     let swap = program.with_file_name("swap");
     let swap = swap.to_str().unwrap();
     assert!(mach_pager().args(["format", swap, "--size", "1M"]).output().unwrap().status.success());
-    let output = run(&["--resident", RESIDENT, "--swap", swap], &[program.to_str().unwrap()]);
+    let output = run(&["--resident", RESIDENT, "--swap", swap], &[program.to_str().unwrap(), "600"]);
     let table = error(&output);
     assert_eq!(output.status.code(), Some(0), "{table}");
     let text = String::from_utf8(output.stdout).unwrap();
-    let numbers: Vec<u64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-    let [right, lost] = numbers[..] else { panic!("{text}") };
+    let [first, second] = right_and_lost(&text);
+    let (right, lost) = (first.0 + second.0, first.1 + second.1);
     // 254 pages have room in the swap space; those that are resident need none.
     assert!(lost > 0 && right >= 254 && right + lost == 600, "{text}{table}");
+    fs::remove_dir_all(program.parent().unwrap()).unwrap();
+}
+
+/// A disk that fails for a while under a program costs the program the pages that it meets: access to them is
+/// SIGBUS, and all others are right.
+#[test]
+fn a_disk_that_fails_costs_a_program_the_pages_that_it_meets() {
+    const PAGES: u64 = 2000;
+    let Some(program) = compiled("failing", &[]).filter(|_| is_permitted()) else { return };
+    if !is_installed("nbdkit") {
+        return;
+    }
+    // What fails, and before which step of the program that begins. It ends before the next one.
+    for (fails, begins) in [
+        (["error=EIO", "error-pread-rate=1"], "read first"),
+        (["error=EIO", "error-pwrite-rate=1"], "write"),
+        (["error=ENOSPC", "error-pwrite-rate=1"], "write"),
+    ] {
+        let folder = nbd_server::folder();
+        let failing = folder.path().join("failing");
+        let mut command = Command::new("nbdkit");
+        command.current_dir(folder.path()).args(["-f", "-U", "sock", "--filter=error", "file", "disk"]);
+        command.args(fails).arg(format!("error-file={}", failing.display()));
+        let mut server =
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        while UnixStream::connect(folder.path().join("sock")).is_err() {
+            assert_eq!(server.try_wait().unwrap(), None, "nbdkit does not start");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let address = format!("nbd+unix:///?socket={}/sock", folder.path().display());
+        assert!(mach_pager().args(["format", "--force", &address]).output().unwrap().status.success());
+        let mut command = mach_pager();
+        command.args(["run", "--resident", RESIDENT, "--swap", &address, "--"]).arg(&program);
+        command.args([&PAGES.to_string(), "ask"]).stdin(Stdio::piped());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (mut stdin, mut text) = (child.stdin.take().unwrap(), String::new());
+        for line in BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap) {
+            if line.contains("right") {
+                text += &(line + "\n");
+                continue;
+            }
+            match line == begins {
+                true => fs::write(&failing, "").unwrap(),
+                false => drop(fs::remove_file(&failing)),
+            }
+            stdin.write_all(b"\n").unwrap();
+        }
+        let output = child.wait_with_output().unwrap();
+        let table = error(&output);
+        assert_eq!(output.status.code(), Some(0), "{fails:?}: {table}");
+        let [first, second] = right_and_lost(&text);
+        assert_eq!((first.0 + first.1, second.0 + second.1), (PAGES / 2, PAGES / 2));
+        if begins == "write" {
+            // What had been written by then is there, but for what was in the pager's 512 buffers.
+            assert!(first.0 >= PAGES / 2 - 600 && first.1 + second.1 > 0, "{fails:?}: {text}{table}");
+        } else {
+            // None of these pages was resident, and nothing is wrong any more when the others are read.
+            assert_eq!((first.0, second.1), (0, 0), "{fails:?}: {text}{table}");
+        }
+        server.kill().unwrap();
+        server.wait().unwrap();
+    }
     fs::remove_dir_all(program.parent().unwrap()).unwrap();
 }
 

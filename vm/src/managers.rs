@@ -11,7 +11,7 @@ use mig_runtime::{AnyRight, KernReturn, OolMemory, Port};
 use crate::core::{Core, MOMENT, State, hash};
 use crate::lock::lock;
 use crate::object::{Attributes, Flush, Object, Task, wide};
-use crate::pages::Arrival;
+use crate::pages::{Arrival, Refusal};
 use crate::space::PAGE;
 
 /// How often room is made for a page that its manager does not keep, before there is one more than there may
@@ -230,8 +230,14 @@ impl Mach<Task> for Core {
     ) -> Result<(), KernReturn> {
         let object = self.by_control(&control)?;
         for page in object.range(offset, size) {
-            if self.lock().pages.refused(object.id, page) {
-                self.failed(&object, page);
+            let refusal = self.lock().pages.refused(object.id, page);
+            match refusal {
+                Refusal::Nothing => {}
+                Refusal::Again => {
+                    self.places.wake(&object.space, page, 1);
+                    self.tell();
+                }
+                Refusal::Failed => self.failed(&object, page),
             }
         }
         Ok(())

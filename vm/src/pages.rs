@@ -30,9 +30,11 @@ pub(crate) struct ObjectId(pub(crate) u64);
 enum State {
     /// Nobody has touched it yet.
     Untouched,
-    /// Its manager has been asked for it, at this time; a frame waits.
+    /// Its manager has been asked for it, at this time; a frame waits. If it was asked for ahead, nobody had
+    /// touched it then.
     Requested {
         since: u64,
+        ahead: bool,
     },
     /// Its content is here, and is being put in its place.
     Placing,
@@ -129,7 +131,7 @@ const LEAST_ASIDE: usize = 8;
 
 /// True if a request that was made at a time has not been answered.
 fn is_open(pages: &[Page], (since, page): (u64, usize)) -> bool {
-    pages[page].state == State::Requested { since }
+    matches!(pages[page].state, State::Requested { since: of_page, .. } if of_page == since)
 }
 
 /// What to do for a thread that wants a page.
@@ -198,6 +200,17 @@ pub(crate) enum Arrival {
     /// It is not what the manager was given, or there is no place for it: the page has failed, and whoever
     /// waits for it must be told.
     Fail,
+}
+
+/// What becomes of a page that its manager cannot give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// It was not wanted.
+    Nothing,
+    /// It was asked for ahead. Whoever wants it now asks again, and until then it may be had.
+    Again,
+    /// It has failed, and whoever waits for it must be told.
+    Failed,
 }
 
 /// A page that has to go.
@@ -437,7 +450,7 @@ impl Pages {
             self.take_frame();
             return wanted;
         }
-        Fault::Request(self.request(id, index, WINDOW, now))
+        Fault::Request(self.request(id, index, WINDOW, now, false))
     }
 
     /// Somebody says that pages will be touched, from this one on and no more than this many. Returns how
@@ -452,7 +465,7 @@ impl Pages {
             State::Out | State::Untouched => {
                 // It is known where the next ones are.
                 (manager.next, manager.window) = (index, WINDOW);
-                Ahead::Request(self.request(id, index, most, now))
+                Ahead::Request(self.request(id, index, most, now, true))
             }
             _ => Ahead::Nothing,
         }
@@ -461,7 +474,7 @@ impl Pages {
     /// Requests a page and, if pages are touched in order, some of those after it: more each time, as far as
     /// the default manager has them and there are frames. A manager that others have
     /// chosen is asked for single pages, as Mach's kernels ask. It may supply more.
-    fn request(&mut self, id: ObjectId, index: usize, most: usize, now: u64) -> usize {
+    fn request(&mut self, id: ObjectId, index: usize, most: usize, now: u64, ahead: bool) -> usize {
         let left = self.room().min(most);
         let Some(Object { manager, pages }) = self.objects.get_mut(&id) else { return 0 };
         manager.window = if index == manager.next { (2 * manager.window).clamp(1, WINDOW) } else { 1 };
@@ -476,7 +489,7 @@ impl Pages {
             manager.requests.pop_front();
         }
         for (at, page) in (index..).zip(&mut pages[index..index + count]) {
-            page.state = State::Requested { since: now };
+            page.state = State::Requested { since: now, ahead: ahead || at > index };
             manager.requests.push_back((now, at));
         }
         manager.next = index + count;
@@ -558,15 +571,17 @@ impl Pages {
         }
     }
 
-    /// A manager cannot give a page that was requested. False if none was.
-    pub(crate) fn refused(&mut self, id: ObjectId, index: usize) -> bool {
-        let Some((_, page)) = self.object_and_page(id, index) else { return false };
-        let requested = matches!(page.state, State::Requested { .. });
-        if requested {
-            page.state = State::Failed;
-            self.used -= 1;
+    /// A manager cannot give a page.
+    pub(crate) fn refused(&mut self, id: ObjectId, index: usize) -> Refusal {
+        let Some((_, page)) = self.object_and_page(id, index) else { return Refusal::Nothing };
+        let State::Requested { ahead, .. } = page.state else { return Refusal::Nothing };
+        if ahead {
+            self.not_requested(id, index);
+            return Refusal::Again;
         }
-        requested
+        page.state = State::Failed;
+        self.used -= 1;
+        Refusal::Failed
     }
 
     /// The page is in its place.

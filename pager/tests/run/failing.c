@@ -1,5 +1,7 @@
 /* A program that has more memory than there is room for, and counts the pages that it has and those that are
-   lost to it: access to them is SIGBUS. */
+   lost to it: access to them is SIGBUS. The first argument is how many pages it has. With a second one it says
+   where it is and waits for a line: before it writes the second half of them, before it reads the first one, and
+   before it reads the second one. */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <signal.h>
@@ -7,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define PAGE 4096
-#define PAGES 600
 
 static sigjmp_buf before_access;
 
@@ -24,27 +26,57 @@ static unsigned word(unsigned page, unsigned at)
     return (page * 1024 + at) * 2654435761u;
 }
 
-int main(void)
+static unsigned *memory;
+static int asks;
+
+static void write_pages(unsigned first, unsigned end)
 {
-    unsigned *memory = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    static volatile unsigned right, lost;
-    if (memory == MAP_FAILED)
-        return 2;
-    signal(SIGBUS, on_signal);
-    for (volatile unsigned page = 0; page < PAGES; page++)
+    for (volatile unsigned page = first; page < end; page++)
         if (sigsetjmp(before_access, 1) == 0)
             for (unsigned at = 0; at < PAGE / 4; at++)
                 memory[page * (PAGE / 4) + at] = word(page, at);
-    for (volatile unsigned page = 0; page < PAGES; page++) {
+}
+
+static int read_pages(unsigned first, unsigned end)
+{
+    static volatile unsigned right, lost;
+    right = lost = 0;
+    for (volatile unsigned page = first; page < end; page++) {
         if (sigsetjmp(before_access, 1)) {
             lost++;
             continue;
         }
         for (unsigned at = 0; at < PAGE / 4; at++)
             if (memory[page * (PAGE / 4) + at] != word(page, at))
-                return 3;
+                return 0;
         right++;
     }
-    printf("%u right, %u lost\n", right, lost);
-    return 0;
+    dprintf(1, "%u right, %u lost\n", right, lost);
+    return 1;
+}
+
+/* Not by streams, whose memory may be lost as any other. */
+static void wait_for_a_line(const char *before)
+{
+    char line[8];
+    if (asks && (dprintf(1, "%s\n", before) < 0 || read(0, line, sizeof line) < 1))
+        exit(4);
+}
+
+int main(int count, char **arguments)
+{
+    unsigned pages = count > 1 ? (unsigned)atoi(arguments[1]) : 0;
+    asks = count > 2;
+    memory = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        return 2;
+    signal(SIGBUS, on_signal);
+    write_pages(0, pages / 2);
+    wait_for_a_line("write");
+    write_pages(pages / 2, pages);
+    wait_for_a_line("read first");
+    if (!read_pages(0, pages / 2))
+        return 3;
+    wait_for_a_line("read second");
+    return read_pages(pages / 2, pages) ? 0 : 3;
 }

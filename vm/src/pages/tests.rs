@@ -550,3 +550,16 @@ fn few_pages_come_beyond_the_limit_while_pages_are_kept() {
     assert_eq!(zero(&mut pages, all + 3, now), Fault::NoRoom);
     assert_eq!((pages.used(), pages.victims(4).len()), (all + 3, 4));
 }
+
+/// A disk may fail for a moment: what nobody has touched by then is asked for again.
+#[test]
+fn a_page_that_was_asked_for_ahead_may_be_refused_and_had_later() {
+    let mut pages = Pages::new(LIMIT, ZEROS);
+    let id = pages.add(8, true);
+    assert_eq!(pages.will_need(id, 0, 2, 1), Ahead::Request(1));
+    assert_eq!(pages.fault(id, 1, 1), Fault::Request(1));
+    assert_eq!((pages.refused(id, 0), pages.refused(id, 1)), (Refusal::Again, Refusal::Failed));
+    assert_eq!((pages.refused(id, 0), pages.used()), (Refusal::Nothing, 0));
+    assert_eq!((pages.fault(id, 0, 2), pages.fault(id, 1, 2)), (Fault::Request(1), Fault::Fail));
+    assert_eq!(pages.refused(id, 0), Refusal::Failed);
+}
