@@ -15,6 +15,7 @@ use std::io::Write as _;
 
 use crate::Mutex;
 use crate::paging::Fork;
+use crate::snapshot::Snapshot;
 use crate::thread::{AtWork, Quiet};
 use crate::window::Piece;
 use crate::{child, heap, mapping, paging, system, window, work};
@@ -56,6 +57,11 @@ extern "C" fn prepare() {
     mapping::lock();
     heap::lock();
     *fork = work::done(paging::prepare_fork).flatten();
+    let is_passed = |fork: &mut Fork| fork.snapshot().is_some_and(|snapshot| snapshot.pass().is_ok());
+    if !fork.as_mut().is_none_or(is_passed) {
+        let unprepared = fork.take();
+        work::done(|| drop(unprepared));
+    }
     window::give_to_children(fork.is_some());
     std::mem::forget(fork);
     // No page leaves any more. Of these, zeros would be in the child until its memory is paged.
@@ -87,7 +93,8 @@ extern "C" fn in_parent() {
     window::give_to_children(false);
     // SAFETY: `prepare` holds it, in this thread.
     unsafe { work::unlock() };
-    let fork = take();
+    let mut fork = take();
+    fork.as_mut().and_then(Fork::snapshot).into_iter().for_each(Snapshot::close);
     unlock();
     // SAFETY: `prepare` has locked it, in this thread. In a child the C library does so.
     unsafe { _IO_list_unlock() };
@@ -98,8 +105,8 @@ extern "C" fn in_parent() {
 
 extern "C" fn in_child() {
     child::begin();
-    let fork = take();
-    match &fork {
+    let mut fork = take();
+    match &mut fork {
         Some(fork) => {
             if let Err(why) = begin(fork) {
                 let _ = writeln!(std::io::stderr(), "error: the memory of a child cannot be paged: {why}");
@@ -119,7 +126,8 @@ extern "C" fn in_child() {
 const FAILED: i32 = 1;
 
 /// Begins to page the memory of this child, whose only thread this is.
-fn begin(fork: &Fork) -> Result<(), String> {
+fn begin(fork: &mut Fork) -> Result<(), String> {
+    let passed = fork.snapshot().and_then(|snapshot| snapshot.number());
     // SAFETY: `prepare` holds it, in this thread.
     unsafe { work::forget() };
     // SAFETY: as above.
@@ -127,8 +135,10 @@ fn begin(fork: &Fork) -> Result<(), String> {
     {
         let _at_work = AtWork::begin();
         let _quiet = Quiet::begin();
-        work::start().map_err(|why| why.to_string())?;
+        work::start(passed).map_err(|why| why.to_string())?;
     }
+    // From here on it is in the table of that thread only.
+    passed.map(system::close);
     let each = |what: &mut dyn FnMut(&mut Piece)| {
         // SAFETY: as above, and this thread waits for the one that does this.
         unsafe { heap::each_piece(what) };

@@ -17,7 +17,6 @@ use mig_runtime::SendRight;
 use mig_runtime::kernel::local::{Host, Local};
 use mig_runtime::platform::Std;
 
-use crate::descriptors::Above;
 use crate::settings::Settings;
 use crate::snapshot::{self, Snapshot};
 use crate::window::{PAGE, Part, Piece};
@@ -138,10 +137,16 @@ pub(crate) struct Fork {
     snapshot: Arc<Snapshot>,
 }
 
+impl Fork {
+    /// The snapshot, which nobody else has yet.
+    pub(crate) fn snapshot(&mut self) -> Option<&mut Snapshot> {
+        Arc::get_mut(&mut self.snapshot)
+    }
+}
+
 /// Prepares a fork: from now on no page leaves, and what is not there is copied for the child. `None` if that
 /// cannot be done.
 pub(crate) fn prepare_fork() -> Option<Fork> {
-    let _above = Above::begin();
     let Paging { vm, settings, pager, inherited } = paging()?;
     let kept = vm.keep();
     let end = Instant::now() + PATIENCE;
@@ -175,12 +180,11 @@ pub(crate) fn start_in_child(
     fork: &Fork,
     each: impl FnOnce(&mut dyn FnMut(&mut Piece)),
 ) -> Result<(), Box<dyn Error>> {
-    let _above = Above::begin();
     let settings = paging().ok_or("there is no parent")?.settings.clone();
     let volumes = Volumes::new(PAGE);
     let file = tempfile::tempfile_in(&settings.folder)?;
     file.set_len(settings.swap_size)?;
-    let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+    let path = PathBuf::from(format!("/proc/thread-self/fd/{}", file.as_raw_fd()));
     let disk = FileDisk::open(&path)?.direct();
     let store = SwapStore::raw(disk, PAGE).map_err(|error| error.to_string())?;
     volumes.add("swap of a child", store.boxed(), 0, 0)?;

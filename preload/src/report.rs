@@ -44,12 +44,15 @@ pub(crate) fn write() {
     if child::is_child() {
         return;
     }
-    let (Some(file), Some(figures)) = (FILE.get(), work::done(paging::figures).flatten()) else { return };
-    // The first and the last line say which report it is, so that nobody takes halves of two for one.
-    let number = NUMBER.fetch_add(1, Relaxed);
-    let text = format!("report {number}\n{}end {number}\n", lines(&figures));
-    // There is nobody to tell if it fails.
-    let _ = file.write_all_at(text.as_bytes(), 0);
+    // The file is in the table of the library's threads.
+    work::done(|| {
+        let (Some(file), Some(figures)) = (FILE.get(), paging::figures()) else { return };
+        // The first and the last line say which report it is, so that nobody takes halves of two for one.
+        let number = NUMBER.fetch_add(1, Relaxed);
+        let text = format!("report {number}\n{}end {number}\n", lines(&figures));
+        // There is nobody to tell if it fails.
+        let _ = file.write_all_at(text.as_bytes(), 0);
+    });
 }
 
 fn lines(figures: &Figures) -> String {

@@ -2,13 +2,17 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::{AsRawFd as _, RawFd};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use mach_vm::Source;
+use rustix::io::fcntl_dupfd_cloexec;
 
+use crate::descriptors::STANDARD;
 use crate::window::PAGE;
+use crate::work;
 
 /// Copies of pages, in a file.
 pub(crate) struct Snapshot {
@@ -21,6 +25,28 @@ impl Snapshot {
     fn place(&self, address: usize) -> Option<u64> {
         let at = self.pages.binary_search_by_key(&address, |(address, _)| *address).ok()?;
         Some(self.pages[at].1)
+    }
+
+    /// Has the file in the table of this thread of the program, instead of that of the library's threads.
+    pub(crate) fn pass(&mut self) -> io::Result<()> {
+        let Some(file) = self.file.take() else { return Ok(()) };
+        let opened = File::open(format!("/proc/self/task/{}/fd/{}", work::thread(), file.as_raw_fd()));
+        // Closed in the table that it is in.
+        work::done(|| drop(file));
+        let opened = opened?;
+        let is_standard = opened.as_raw_fd() < STANDARD;
+        self.file = Some(if is_standard { fcntl_dupfd_cloexec(opened, STANDARD)?.into() } else { opened });
+        Ok(())
+    }
+
+    /// Closes the file in the table of this thread, in which it has been opened.
+    pub(crate) fn close(&mut self) {
+        self.file = None;
+    }
+
+    /// The number of the file.
+    pub(crate) fn number(&self) -> Option<RawFd> {
+        self.file.as_ref().map(|file| file.as_raw_fd())
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::io::Write as _;
 
-use crate::descriptors::Above;
 use crate::settings::Settings;
 use crate::thread::{self, AtWork, Quiet};
 use crate::{exit, fork, paging, report, system, window, work};
@@ -30,16 +29,20 @@ fn begin(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
     if !window::reserve() {
         return Err("there are no addresses for memory that is paged: the limit of the address space (ulimit -v) is too low".into());
     }
-    let _at_work = AtWork::begin();
-    let _quiet = Quiet::begin();
-    let _above = Above::begin();
-    paging::start(settings)?;
-    work::start()?;
+    {
+        let _at_work = AtWork::begin();
+        let _quiet = Quiet::begin();
+        let told = |why| format!("there is no thread with descriptors of its own: {why}");
+        work::start(None).map_err(told)?;
+    }
+    // All that is opened, and all threads that are made, are so in that thread.
+    let begun = work::done(|| {
+        paging::start(settings).map_err(|why| why.to_string())?;
+        settings.report.iter().try_for_each(|path| report::start(path))
+    });
+    begun.unwrap_or(Ok(()))?;
     if !fork::start() {
         return Err("there is no room to prepare forks".into());
-    }
-    if let Some(path) = &settings.report {
-        report::start(path)?;
     }
     // SAFETY: a function without arguments, which stays loaded.
     unsafe { libc::atexit(exit::at_exit) };

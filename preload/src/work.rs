@@ -6,14 +6,14 @@
 
 use std::collections::VecDeque;
 use std::mem;
+use std::os::fd::RawFd;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
-use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicI32, AtomicU32};
 
 use rustix::thread::futex;
 
-use crate::Mutex;
-use crate::thread;
+use crate::{Mutex, descriptors, thread};
 
 struct Job {
     work: Box<dyn FnOnce() + Send>,
@@ -25,10 +25,31 @@ static JOBS: Mutex<VecDeque<Job>> = Mutex::new(VecDeque::new());
 /// Changes with each job.
 static MADE: AtomicU32 = AtomicU32::new(0);
 
-/// Starts the thread.
-pub(crate) fn start() -> std::io::Result<()> {
+/// The number of the thread, as the system has it.
+static THREAD: AtomicI32 = AtomicI32::new(0);
+
+/// The number of the thread, whose descriptors are those of all threads of this library.
+pub(crate) fn thread() -> i32 {
+    THREAD.load(Relaxed)
+}
+
+/// What has become of the thread's beginning: nothing yet, an error, or all is well.
+static BEGUN: AtomicU32 = AtomicU32::new(BEGINS);
+const BEGINS: u32 = 0;
+const FAILED: u32 = 1;
+const WELL: u32 = 2;
+
+/// Starts the thread, which has its own [descriptors] and this one of the program's. When this returns it has.
+pub(crate) fn start(keep: Option<RawFd>) -> std::io::Result<()> {
+    BEGUN.store(BEGINS, Relaxed);
     let thread = std::thread::Builder::new().name("mach work".to_owned());
-    thread.spawn(|| {
+    let thread = thread.spawn(move || {
+        // SAFETY: a number of this thread.
+        THREAD.store(unsafe { libc::gettid() }, Relaxed);
+        let own = descriptors::begin(keep);
+        BEGUN.store(if own.is_ok() { WELL } else { FAILED }, Release);
+        let _ = futex::wake(&BEGUN, futex::Flags::PRIVATE, 1);
+        own?;
         loop {
             let made = MADE.load(Acquire);
             let job = JOBS.lock().pop_front();
@@ -42,7 +63,13 @@ pub(crate) fn start() -> std::io::Result<()> {
             }
         }
     })?;
-    Ok(())
+    while BEGUN.load(Acquire) == BEGINS {
+        let _ = futex::wait(&BEGUN, futex::Flags::PRIVATE, BEGINS, None);
+    }
+    match BEGUN.load(Acquire) {
+        WELL => Ok(()),
+        _ => thread.join().unwrap_or_else(|_| Err(std::io::ErrorKind::Other.into())),
+    }
 }
 
 /// Does something in a thread of this library, and waits until it is done.

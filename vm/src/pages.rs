@@ -573,8 +573,11 @@ impl Pages {
 
     /// A manager cannot give a page.
     pub(crate) fn refused(&mut self, id: ObjectId, index: usize) -> Refusal {
-        let Some((_, page)) = self.object_and_page(id, index) else { return Refusal::Nothing };
+        let Some((manager, page)) = self.object_and_page(id, index) else { return Refusal::Nothing };
         let State::Requested { ahead, .. } = page.state else { return Refusal::Nothing };
+        // As long as it is so, each page that is asked for ahead is asked for in vain, and a manager may give
+        // one up after a few times.
+        manager.window = 0;
         if ahead {
             self.not_requested(id, index);
             return Refusal::Again;

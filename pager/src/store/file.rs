@@ -268,7 +268,7 @@ impl NewFile {
                 renamed?;
             }
             None => {
-                let open = std::format!("/proc/self/fd/{}", self.file.as_raw_fd());
+                let open = std::format!("/proc/thread-self/fd/{}", self.file.as_raw_fd());
                 rustix::fs::linkat(CWD, &*open, CWD, path, AtFlags::SYMLINK_FOLLOW)?;
             }
         }

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -130,36 +131,6 @@ static void with_threads(void *(*work)(void *))
         SHOULD(pthread_create(&threads[number], NULL, work, (void *)number) == 0);
     for (int number = 0; number < 3; number++)
         SHOULD(pthread_join(threads[number], NULL) == 0);
-}
-
-/* A program may close whatever it does not know, and take any number that is small. */
-static void descriptors(void)
-{
-    size_t size = 400 * PAGE;
-    unsigned char *memory = malloc(size);
-    fill(memory, size, 8);
-    int null = open("/dev/null", O_RDWR);
-    SHOULD(null >= 0);
-    for (int number = 3; number < 400; number++)
-        SHOULD(dup2(null, number) == number);
-    SHOULD(holds(memory, size, 8));
-    for (int number = 3; number < 2000; number++)
-        close(number);
-    SHOULD(holds(memory, size, 8));
-    fill(memory, size, 9);
-    SHOULD(close_range(3, ~0U, 0) == 0 && fcntl(null, F_GETFD) == -1);
-    SHOULD(holds(memory, size, 9));
-    pid_t child = fork();
-    if (child == 0) {
-        closefrom(3);
-        SHOULD(holds(memory, size, 9));
-        fill(memory, size, 7);
-        SHOULD(holds(memory, size, 7));
-        _exit(0);
-    }
-    int status;
-    SHOULD(waitpid(child, &status, 0) == child && status == 0);
-    SHOULD(holds(memory, size, 9));
 }
 
 static void *map(size_t size)
@@ -379,6 +350,46 @@ static void *meanwhile(void *number)
     while (!is_over)
         allocate(number);
     return NULL;
+}
+
+/* A program may close whatever it does not know, take any number, and have few of them. */
+static void descriptors(void)
+{
+    size_t size = 400 * PAGE;
+    unsigned char *memory = malloc(size);
+    pthread_t thread;
+    fill(memory, size, 8);
+    int null = open("/dev/null", O_RDWR), other = open("/dev/null", O_RDWR);
+    SHOULD(null >= 0 && close(other) == 0);
+    /* The lowest number that is free is the next one, whatever the library opens meanwhile. */
+    SHOULD(pthread_create(&thread, NULL, meanwhile, NULL) == 0);
+    for (int turn = 0; turn < 3000; turn++)
+        SHOULD(open("/dev/null", O_RDWR) == other && close(other) == 0 && close(other) == -1);
+    is_over = 1;
+    SHOULD(pthread_join(thread, NULL) == 0);
+    for (int number = 3; number < 1000; number++)
+        SHOULD(dup2(null, number) == number);
+    SHOULD(holds(memory, size, 8));
+    for (int number = 3; number < 2000; number++)
+        close(number);
+    SHOULD(holds(memory, size, 8));
+    fill(memory, size, 9);
+    SHOULD(close_range(3, ~0U, 0) == 0 && fcntl(null, F_GETFD) == -1);
+    SHOULD(holds(memory, size, 9));
+    struct rlimit few = {32, 32};
+    SHOULD(setrlimit(RLIMIT_NOFILE, &few) == 0);
+    pid_t child = fork();
+    if (child == 0) {
+        SHOULD(open("/dev/null", O_RDWR) == 3);
+        closefrom(3);
+        SHOULD(holds(memory, size, 9));
+        fill(memory, size, 7);
+        SHOULD(holds(memory, size, 7));
+        _exit(0);
+    }
+    int status;
+    SHOULD(waitpid(child, &status, 0) == child && status == 0);
+    SHOULD(holds(memory, size, 9));
 }
 
 static void forks(void)
