@@ -504,8 +504,8 @@ fn a_disk_that_fails_costs_a_program_the_pages_that_it_meets() {
         let [first, second] = right_and_lost(&text);
         assert_eq!((first.0 + first.1, second.0 + second.1), (PAGES / 2, PAGES / 2));
         match fails {
-            // None of these pages was here. The others are right that were not in the pager's 512 buffers still,
-            // since a disk of which nothing can be read gets nothing to write either.
+            // None of these pages was here. The others are right that were not in the pager's 512 buffers
+            // still, since a disk of which nothing can be read gets nothing to write either.
             [_, "error-pread-rate=1"] => {
                 assert!(first.0 == 0 && second.0 >= PAGES / 2 - 600, "{fails:?}: {text}{table}");
             }

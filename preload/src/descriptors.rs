@@ -2,8 +2,8 @@
 //!
 //! A program gives numbers to descriptors itself, closes all that it does not know, or relies on getting the
 //! lowest number that is free. None of that meets those of this library: its threads share a table among
-//! themselves, and not with the program's threads. Nothing of the program's is in it, so that a pipe ends when
-//! the program closes it.
+//! themselves, and not with the program's threads. Nothing of the program's is in it, so that a pipe ends
+//! when the program closes it.
 
 use std::fs::OpenOptions;
 use std::io;

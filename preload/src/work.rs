@@ -39,7 +39,8 @@ const BEGINS: u32 = 0;
 const FAILED: u32 = 1;
 const WELL: u32 = 2;
 
-/// Starts the thread, which has its own [descriptors] and this one of the program's. When this returns it has.
+/// Starts the thread, which has its own [descriptors] and this one of the program's. When this returns it
+/// has.
 pub(crate) fn start(keep: Option<RawFd>) -> std::io::Result<()> {
     BEGUN.store(BEGINS, Relaxed);
     let thread = std::thread::Builder::new().name("mach work".to_owned());

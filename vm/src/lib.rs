@@ -79,7 +79,8 @@
 //! # Limits of this version
 //!
 //! A child process does not have the memory: after `fork` absent pages read as zeros there, unless pages
-//! [were kept](Vm::keep) meanwhile and the child has a [`Vm`] of its own that [inherits](Vm::inherit_at) them.
+//! [were kept](Vm::keep) meanwhile and the child has a [`Vm`] of its own that [inherits](Vm::inherit_at)
+//! them.
 #![cfg(target_os = "linux")]
 
 #[cfg(feature = "allocator-api2")]
@@ -531,8 +532,8 @@ impl Vm {
     /// Keeps what is there, until the result is dropped. When this returns no page is on its way to its
     /// manager: each is there, or out. A child that is forked then has those that are there.
     ///
-    /// Meanwhile 32 pages may come beyond what may be resident, and then 200 a second: who touches another one
-    /// waits, so as not to be the one for whom this thread has to wait.
+    /// Meanwhile 32 pages may come beyond what may be resident, and then 200 a second: who touches another
+    /// one waits, so as not to be the one for whom this thread has to wait.
     pub fn keep(&self) -> Kept {
         self.0.core.keep();
         Kept(self.0.clone())

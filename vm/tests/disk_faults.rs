@@ -1,5 +1,5 @@
-//! Memory whose pages are on a disk that fails, in each way in which disks do: what is lost are the pages that
-//! the disk has lost, access to them is an error, and no page ever holds what was not written there.
+//! Memory whose pages are on a disk that fails, in each way in which disks do: what is lost are the pages
+//! that the disk has lost, access to them is an error, and no page ever holds what was not written there.
 #![cfg(target_os = "linux")]
 
 mod common;

@@ -1,9 +1,9 @@
 //! Locks and waiting on Linux: words of memory that the system wakes threads by.
 //!
-//! A lock is its word and nothing else. So the child of a fork may open one that it finds locked, and one that
-//! it makes anew depends on nothing that the parent's threads were at when it was made. `parking_lot`, which
-//! other systems have here, keeps the threads that wait in one table for all locks of the process: whoever
-//! is in it at the moment of a fork has locked a part of it in the child, for ever.
+//! A lock is its word and nothing else. So the child of a fork may open one that it finds locked, and one
+//! that it makes anew depends on nothing that the parent's threads were at when it was made. `parking_lot`,
+//! which other systems have here, keeps the threads that wait in one table for all locks of the process:
+//! whoever is in it at the moment of a fork has locked a part of it in the child, for ever.
 
 use core::hint;
 use core::sync::atomic::AtomicU32;
