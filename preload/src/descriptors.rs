@@ -22,14 +22,13 @@ pub(crate) fn begin(keep: Option<RawFd>) -> io::Result<()> {
         return Err(io::Error::last_os_error());
     }
     let kept = keep.and_then(|keep| u32::try_from(keep).ok());
-    let pieces = match kept {
-        Some(kept) => [0..=kept - 1, kept + 1..=u32::MAX],
-        None => [0..=u32::MAX, 1..=0],
+    let is_closed = |first, last| system::close_range(first, last, 0) == 0;
+    let are_closed = match kept {
+        Some(kept) => is_closed(0, kept - 1) && is_closed(kept + 1, u32::MAX),
+        None => is_closed(0, u32::MAX),
     };
-    for piece in pieces.into_iter().filter(|piece| !piece.is_empty()) {
-        if system::close_range(*piece.start(), *piece.end(), 0) != 0 {
-            return Err(io::Error::last_os_error());
-        }
+    if !are_closed {
+        return Err(io::Error::last_os_error());
     }
     for _ in 0..STANDARD {
         // What somebody prints must not go to a file that happens to have the number.

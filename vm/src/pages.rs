@@ -397,12 +397,11 @@ impl Pages {
 
     /// Pages that have been touched and are on their way.
     pub(crate) fn absent(&self) -> Vec<(ObjectId, usize)> {
-        let is_absent = |page: &Page| match page.state {
-            State::Untouched | State::Resident | State::Held | State::Failed | State::Out => false,
-            _ => true,
+        let is_on_its_way = |state| {
+            matches!(state, State::Requested { .. } | State::Placing | State::Aside { .. } | State::Leaving)
         };
         let of_object = |(id, object): (&ObjectId, &Object)| -> Vec<_> {
-            let pages = object.pages.iter().enumerate().filter(|(_, page)| is_absent(page));
+            let pages = object.pages.iter().enumerate().filter(|(_, page)| is_on_its_way(page.state));
             pages.map(|(index, _)| (*id, index)).collect()
         };
         self.objects.iter().flat_map(of_object).collect()
