@@ -211,9 +211,14 @@ impl Abi {
         names
     }
 
-    /// The target with this processor, as `-arch` names it.
+    /// The target with this processor, as `-arch` names it. A later one of a kind has messages of the same
+    /// layout.
     pub fn target(&self, processor: &str) -> Option<&'static Target> {
-        let processor = if processor == "aarch64" { "arm64" } else { processor };
+        let processor = match processor {
+            "aarch64" | "arm64e" => "arm64",
+            "x86_64h" => "x86_64",
+            other => other,
+        };
         self.targets.iter().copied().find(|target| target.processor == processor)
     }
 

@@ -254,10 +254,10 @@ fn an_architecture_is_chosen_by_name() {
     assert_eq!((abi.name(), target.map(|target| target.processor)), ("apple-64", Some("x86_64")));
     assert!(Abi::with_target("gnu-i386-i386").is_none());
     assert!(Abi::with_target("apple-64-i386").is_none());
-    assert_eq!(
-        Abi::by_name("apple-64").and_then(|abi| abi.target("aarch64")).map(|t| t.processor),
-        Some("arm64")
-    );
+    let apple = Abi::by_name("apple-64").expect("an ABI");
+    let processors =
+        ["aarch64", "arm64e", "x86_64h", "ppc64"].map(|name| apple.target(name).map(|t| t.processor));
+    assert_eq!(processors, [Some("arm64"), Some("arm64"), Some("x86_64"), None]);
 }
 
 /// The operators that only some compilers have are there where the target's compiler has them.
