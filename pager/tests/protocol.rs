@@ -351,3 +351,20 @@ fn a_write_does_not_wait_for_all_of_an_object_to_be_forgotten() {
     other.terminate();
     world.end();
 }
+
+#[test]
+fn whoever_waits_for_a_page_that_is_lost_as_its_write_fails_is_told() {
+    let world = World::with(Scripted::new(100), Config { hand_backs: 0, ..Config::default() });
+    let object = world.create();
+    world.pager.store().bad.lock().unwrap().insert(9);
+    object.data_return(0, &page(9));
+    object.request(0, SIZE);
+    world.serve();
+    // The write ends before a thread supplies the page from its buffer.
+    world.pager.stop_transfers();
+    world.pager.serve_writes();
+    assert_eq!(object.answers(), [Error { offset: 0, size: SIZE }]);
+    assert_eq!(world.pager.statistics().lost, 1);
+    object.terminate();
+    world.end();
+}

@@ -9,7 +9,7 @@ use mach_defs::gnu::default_pager::default_pager_info;
 use mach_defs::gnu::memory_object::{
     memory_object, memory_object_data_request, memory_object_data_return, memory_object_init,
 };
-use mach_defs::gnu::memory_object_default::{self, memory_object_default as memory_object_default_subsystem};
+use mach_defs::gnu::memory_object_default::memory_object_default as memory_object_default_subsystem;
 use mach_defs::gnu::notify::notify;
 use mach_pager::store::{MemoryStore, Store};
 use mach_pager::{Config, Service, StartError, Unsequenced};
@@ -17,7 +17,7 @@ use mig_runtime::kernel::local::{Host, Local};
 use mig_runtime::platform::Std;
 use mig_runtime::{Dest, KernReturn, MsgBuf, ReceiveRight, SendOptions, SendRight, Server, Type};
 use world::Answer::{self, *};
-use world::{Object, PAGE, Scripted, World, page};
+use world::{Object, PAGE, Scripted, World, create, page};
 
 const SIZE: u64 = PAGE as u64;
 
@@ -29,15 +29,6 @@ fn answers(object: &Object, count: usize) -> Vec<Answer> {
         thread::yield_now();
     }
     answers
-}
-
-fn create(manager: &SendRight<Local>) -> Object {
-    let port = ReceiveRight::allocate(manager.kernel()).unwrap();
-    let object = Object::using(port.make_send().unwrap());
-    let manager = manager.try_clone().unwrap();
-    let (control, name) = (&object.control, &object.name);
-    memory_object_default::memory_object_create(manager, port, 0, control, name, SIZE).unwrap();
-    object
 }
 
 /// A page of a version: all of it follows from the tag, which has both in it.

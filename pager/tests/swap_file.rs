@@ -310,6 +310,17 @@ fn holes_are_filled_before_pages_are_taken() {
     assert_eq!(read(&store, &stored), Ok(page(1)));
 }
 
+/// Whether this process has a file open past the page cache.
+fn is_open_directly(path: &Path) -> bool {
+    let path = fs::canonicalize(path).unwrap();
+    let is_it = |fd: &fs::DirEntry| fs::read_link(fd.path()).is_ok_and(|to| to == path);
+    let fd = fs::read_dir("/proc/self/fd").unwrap().map(Result::unwrap).find(is_it).expect("it is open");
+    let info = fs::read_to_string(Path::new("/proc/self/fdinfo").join(fd.file_name())).unwrap();
+    let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).expect("it has flags");
+    let flags = u32::from_str_radix(flags.trim(), 8).unwrap();
+    flags & rustix::fs::OFlags::DIRECT.bits() != 0
+}
+
 #[test]
 fn pages_go_past_the_page_cache_where_that_is_asked_for() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
@@ -320,6 +331,7 @@ fn pages_go_past_the_page_cache_where_that_is_asked_for() {
         eprintln!("skipped: the file system of the target folder has no O_DIRECT");
         return;
     }
+    assert!(is_open_directly(&path));
     // Many together, and from and to any address.
     let pages: Vec<_> = (0..200).map(|seed| page(seed as u8)).collect();
     let slices: Vec<_> = pages.iter().map(|page| &page[..]).collect();
@@ -334,7 +346,9 @@ fn pages_go_past_the_page_cache_where_that_is_asked_for() {
     // Who reads the file sees them, too.
     drop(store);
     assert_eq!(fs::read(&path).unwrap()[PAGE..201 * PAGE], pages.concat());
-    assert_eq!(file::open::<Std>(&path).unwrap().header().format, Format::Ours);
+    let store = file::open::<Std>(&path).unwrap();
+    assert_eq!(store.header().format, Format::Ours);
+    assert!(!is_open_directly(&path));
 }
 
 #[test]

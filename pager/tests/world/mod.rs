@@ -349,6 +349,20 @@ impl Object {
     }
 }
 
+/// An object that whoever has the kernel's right has the pager make.
+pub fn create(manager: &SendRight<Local>) -> Object {
+    create_with(manager, PAGE as u64)
+}
+
+fn create_with(manager: &SendRight<Local>, page_size: u64) -> Object {
+    let port = ReceiveRight::allocate(manager.kernel()).unwrap();
+    let object = Object::using(port.make_send().unwrap());
+    let manager = manager.try_clone().unwrap();
+    let (control, name) = (&object.control, &object.name);
+    memory_object_default::memory_object_create(manager, port, 0, control, name, page_size).unwrap();
+    object
+}
+
 /// Everything.
 pub struct World<S: Store = Scripted, P: Platform = Std> {
     pub kernel: Local,
@@ -393,11 +407,7 @@ impl<S: Store, P: Platform> World<S, P> {
     }
 
     pub fn create_with(&self, page_size: u64) -> Object {
-        let port = ReceiveRight::allocate(&self.kernel).unwrap();
-        let object = Object::using(port.make_send().unwrap());
-        let to_manager = self.to_manager.try_clone().unwrap();
-        let (control, name) = (&object.control, &object.name);
-        memory_object_default::memory_object_create(to_manager, port, 0, control, name, page_size).unwrap();
+        let object = create_with(&self.to_manager, page_size);
         self.serve();
         object
     }
