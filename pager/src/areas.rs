@@ -100,6 +100,12 @@ pub trait Devices<K: Kernel>: Send + Sync + 'static {
     /// What the call answers, as the code of `device_get_status`.
     fn attach(&self, device: SendRight<K>) -> Result<Self::Disk, KernReturn>;
 
+    /// How many pages a new area may have, for each of which there is a bit in memory: whoever drives a
+    /// device may say that it is of any size.
+    fn most_pages(&self) -> u64 {
+        u64::MAX
+    }
+
     /// Shows a line to whoever looks after the machine.
     fn tell(&self, line: fmt::Arguments<'_>);
 }
@@ -170,6 +176,7 @@ impl<K: Kernel, V: Devices<K>, P: Platform> PagingSpace<K, V, P> {
         }
         let parts = Runs::new(disk, runs);
         let parts = parts.map_err(|error| self.refuse(name, &format_args!("{error:?}"), HURD_EINVAL))?;
+        self.check_size(name, parts.size())?;
         SwapStore::raw(parts, page_size).map_err(|error| self.refuse(name, &error, HURD_EINVAL))
     }
 
@@ -198,6 +205,19 @@ impl<K: Kernel, V: Devices<K>, P: Platform> PagingSpace<K, V, P> {
         code
     }
 
+    fn check_size(&self, name: &str, bytes: u64) -> Result<(), KernReturn> {
+        let (pages, most) = (bytes / self.volumes.page_size() as u64, self.devices.most_pages());
+        if pages <= most {
+            return Ok(());
+        }
+        let code = KernReturn::KERN_RESOURCE_SHORTAGE;
+        Err(self.refuse(
+            name,
+            &format_args!("{pages} pages take more memory than there is for a list of them"),
+            code,
+        ))
+    }
+
     fn check_name(&self, name: &str) -> Result<(), KernReturn> {
         match name {
             "" => Err(self.refuse("without a name", &"is not used", KernReturn::KERN_INVALID_ARGUMENT)),
@@ -216,6 +236,7 @@ impl<K: Kernel, V: Devices<K>, P: Platform> Areas<K> for PagingSpace<K, V, P> {
         let disk = self.devices.open(master, name);
         let disk =
             disk.map_err(|code| self.refuse(name, &format_args!("it cannot be opened: {code}"), code))?;
+        self.check_size(name, disk.size())?;
         let area = Area::named(name);
         self.add(area, SwapStore::open(Runs::whole(disk)))
     }

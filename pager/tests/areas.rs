@@ -106,6 +106,10 @@ impl Devices<Local> for Machine {
         self.by_port.lock().unwrap().clone().ok_or(KernReturn::MIG_BAD_ID)
     }
 
+    fn most_pages(&self) -> u64 {
+        1000
+    }
+
     fn tell(&self, line: fmt::Arguments<'_>) {
         self.console.lock().unwrap().push(line.to_string());
     }
@@ -350,6 +354,14 @@ fn what_makes_no_sense_is_refused_with_a_line_and_nothing_is_added() {
     ] {
         refused(storage(&world, &device, runs, "s", true), HURD_EINVAL, &format!("paging space s: {why}"));
     }
+    // No device of this machine is as large as that.
+    *machine.by_port.lock().unwrap() = Some(Memory::new(1001));
+    let large = "1001 pages take more memory than there is for a list of them";
+    let shortage = KernReturn::KERN_RESOURCE_SHORTAGE;
+    refused(storage(&world, &device, &[0, 1001], "s", true), shortage, &format!("paging space s: {large}"));
+    machine.add("large", Memory::formatted(1001));
+    refused(paging_file(&world, "large", true), shortage, &format!("paging space large: {large}"));
+    *machine.by_port.lock().unwrap() = Some(Memory::new(20));
     // As many parts as a message may bring: neither memory nor time for all of them.
     let parts = vec![1; 2 * 100_000];
     let many = "paging space s: it is in more than 4096 parts";

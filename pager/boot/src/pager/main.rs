@@ -63,6 +63,8 @@ const FAILED: u8 = 17;
 const NOTES: u64 = 12;
 /// What share of the free memory the notes of all pagers may take.
 const NOTES_SHARE: u64 = 8;
+/// What share of the free memory the bits of the pages of a disk may take that an administrator adds.
+const LIST_SHARE: u64 = 64;
 /// Bytes for all else that a pager allocates while it serves.
 const HEAP: u64 = 5 << 18;
 
@@ -103,6 +105,10 @@ fn run(
         }
     }
     gnumach::exception::report().map_err(|_| "exceptions cannot be reported")?;
+    if statistic(PAGE_SIZE_AT) != PAGE_SIZE as u64 {
+        // Each object would be refused when the kernel makes it, and its pages would be lost.
+        return Err("the kernel's pages have another size than those of the paging space");
+    }
     // Before there is anything that must not wait for memory.
     gnumach::wire_task(host).map_err(|_| "the task cannot be wired")?;
     let _ballast = OolMemory::allocate(&GnuMach, ballast << 20).map_err(|_| "too much ballast")?;
@@ -151,13 +157,18 @@ fn open(master: &gnumach::SendRight, name: &str) -> Result<Swap, &'static str> {
     Ok(Arc::new(space))
 }
 
+/// Where `vm_statistics` has the size of a page, and how many are free.
+const PAGE_SIZE_AT: usize = 0;
+const FREE_COUNT_AT: usize = 1;
+
+fn statistic(at: usize) -> u64 {
+    let statistics = mach::vm_statistics(&gnumach::task()).unwrap_or_default();
+    u64::from(statistics[at] as u32)
+}
+
 /// Bytes of memory that the kernel has left.
 fn free_memory() -> u64 {
-    /// Where `vm_statistics` has these.
-    const PAGE_SIZE: usize = 0;
-    const FREE_COUNT: usize = 1;
-    let statistics = mach::vm_statistics(&gnumach::task()).unwrap_or_default();
-    u64::from(statistics[PAGE_SIZE] as u32) * u64::from(statistics[FREE_COUNT] as u32)
+    statistic(FREE_COUNT_AT) * PAGE_SIZE as u64
 }
 
 /// Bytes for what is noted of the pages of a store, no more than `share`. Says so if that is too little to
@@ -208,7 +219,8 @@ fn start(host: &gnumach::SendRight, space: Swap, notes: u64) -> Result<Pager, &'
     };
     let service = Service::start_with(&GnuMach, space.clone(), config, Arc::new(prepare));
     let service = service.map_err(|_| "the pager does not start")?;
-    service.pager().set_areas(Arc::new(PagingSpace::new(Machine, space)));
+    let machine = Machine { most_pages: 8 * free_memory() / LIST_SHARE };
+    service.pager().set_areas(Arc::new(PagingSpace::new(machine, space)));
     Ok(service)
 }
 

@@ -17,7 +17,10 @@ use device::Device;
 const NO_SUCH_DEVICE: KernReturn = KernReturn(2502);
 
 /// The disks of the machine, for administrators.
-pub(crate) struct Machine;
+pub(crate) struct Machine {
+    /// How many pages one of them may have.
+    pub(crate) most_pages: u64,
+}
 
 impl Devices<GnuMach> for Machine {
     type Disk = AnyDisk;
@@ -28,6 +31,10 @@ impl Devices<GnuMach> for Machine {
 
     fn attach(&self, device: gnumach::SendRight) -> Result<AnyDisk, KernReturn> {
         Device::attach(device).map(AnyDisk::Device)
+    }
+
+    fn most_pages(&self) -> u64 {
+        self.most_pages
     }
 
     fn tell(&self, line: fmt::Arguments<'_>) {
