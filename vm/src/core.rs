@@ -130,7 +130,7 @@ impl Core {
         let places = match limits.faults {
             Faults::Thread => Places::touched(Told::Reader)?,
             Faults::Signal => Places::touched(Told::Toucher)?,
-            Faults::Calls => Places::Called,
+            Faults::Calls => Places::called(frames)?,
         };
         let hasher = ahash::RandomState::new();
         let zeros = hash(&hasher, &[0; PAGE]);

@@ -5,6 +5,7 @@
 //! comes back without a message if it is touched. Then, if its content is not what its manager has, it is
 //! returned.
 
+use std::borrow::Cow;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,6 +16,7 @@ use crate::core::{Core, State, hash};
 use crate::lock::lock;
 use crate::object::{NotSent, Object};
 use crate::pages::{CLUSTER, Farewell, Gone, Rescue, Victim};
+use crate::space::PAGE;
 
 /// A page on its way out.
 struct Leaving {
@@ -174,12 +176,13 @@ impl Core {
                 Leaving { object: object.clone(), victim, slot, content: 0, farewell: Farewell::Drop }
             }));
         }
+        let known = self.known_contents(&leaving);
         for at in 0..leaving.len() {
             // Nobody has touched it for long.
-            if let Some(next) = leaving.get(at + 1) {
-                prefetch(bytes(batch, std::slice::from_ref(next)));
+            if let Some(next) = leaving.get(at + 1).filter(|_| known[at + 1].is_none()) {
+                prefetch(bytes(batch, next));
             }
-            leaving[at].content = hash(&self.hasher, bytes(batch, &leaving[at..=at]));
+            leaving[at].content = known[at].unwrap_or_else(|| hash(&self.hasher, bytes(batch, &leaving[at])));
         }
         let mut state = self.lock();
         leaving.iter_mut().for_each(|page| page.farewell = state.pages.taken(page.victim, page.content));
@@ -198,13 +201,23 @@ impl Core {
         all
     }
 
+    /// What is in pages that are leaving, as far as that is known: of those that only calls write to, and no
+    /// call has.
+    fn known_contents(&self, leaving: &[Leaving]) -> Vec<Option<u64>> {
+        if self.places.are_touched() {
+            return vec![None; leaving.len()];
+        }
+        let state = self.lock();
+        leaving.iter().map(|page| state.pages.known_content(page.victim)).collect()
+    }
+
     /// Returns pages that lie side by side. False if the manager has no room for the message; then they are
     /// in their place again.
     fn return_run(&self, batch: &Batch, run: &[Leaving]) -> bool {
         let object = &run[0].object;
-        let (offset, data) = (object.place(run[0].victim.page), bytes(batch, run));
+        let offset = object.place(run[0].victim.page);
         let sent = self.send(object, |ports| {
-            let (to, control) = (&ports.object, &ports.control);
+            let (to, control, data) = (&ports.object, &ports.control, &*all_bytes(batch, run));
             Ok(memory_object::memory_object_data_return(to, control, offset, data, true, false)?)
         });
         match sent {
@@ -281,14 +294,30 @@ impl Core {
     }
 }
 
-/// What is in pages that lie side by side and are leaving.
-fn bytes<'a>(batch: &'a Batch, run: &'a [Leaving]) -> &'a [u8] {
-    let Leaving { object, victim, slot, .. } = &run[0];
+/// What is in a page that is leaving.
+fn bytes<'a>(batch: &'a Batch, page: &'a Leaving) -> &'a [u8] {
+    let Leaving { object, victim, slot, .. } = page;
     match batch.stage_of(object) {
         // SAFETY: the pages have been moved to slots that nobody else knows.
-        Some(stage) => unsafe { stage.pages(*slot, run.len()) },
+        Some(stage) => unsafe { stage.pages(*slot, 1) },
         // SAFETY: the pages are there and nobody can write to them, or no call holds one that is leaving.
-        None => unsafe { object.space.pages(victim.page, run.len()) },
+        None => unsafe { object.space.pages(victim.page, 1) },
+    }
+}
+
+/// The same of pages that follow each other, and lie side by side unless nobody has addresses of them.
+fn all_bytes<'a>(batch: &'a Batch, run: &'a [Leaving]) -> Cow<'a, [u8]> {
+    let Leaving { object, victim, slot, .. } = &run[0];
+    match batch.stage_of(object) {
+        // SAFETY: as above.
+        Some(stage) => Cow::Borrowed(unsafe { stage.pages(*slot, run.len()) }),
+        None if object.space.is_framed() => {
+            let mut all = Vec::with_capacity(run.len() * PAGE);
+            run.iter().for_each(|page| all.extend_from_slice(bytes(batch, page)));
+            Cow::Owned(all)
+        }
+        // SAFETY: as above.
+        None => Cow::Borrowed(unsafe { object.space.pages(victim.page, run.len()) }),
     }
 }
 

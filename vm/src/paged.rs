@@ -161,7 +161,7 @@ impl Core {
         check(object, offset, to.len())?;
         for (page, in_page, part) in parts(offset, to.len()) {
             let to = &mut to[part];
-            let is_here = self.hold(object, page, || {
+            let is_here = self.hold(object, page, false, || {
                 // SAFETY: the page is there and stays until it is released. Whoever has a reference to it
                 // only reads, and no other call has it.
                 let page = unsafe { object.space.pages(page, 1) };
@@ -179,7 +179,7 @@ impl Core {
         }
         for (page, in_page, part) in parts(offset, from.len()) {
             let from = &from[part];
-            let is_here = self.hold(object, page, || {
+            let is_here = self.hold(object, page, true, || {
                 // SAFETY: the page is there and stays until it is released, and the memory is writable.
                 // Nobody has a reference to it where it is written by calls, and no other call has it.
                 let page = unsafe { object.space.pages_mut(page, 1) };
@@ -192,10 +192,10 @@ impl Core {
 
     /// Runs `body` while the call has a page for itself, which this thread brings if it is not there: a fault
     /// would have another thread bring it. False if it cannot be had.
-    fn hold(&self, object: &Arc<Object>, page: usize, body: impl FnOnce()) -> bool {
+    fn hold(&self, object: &Arc<Object>, page: usize, writes: bool, body: impl FnOnce()) -> bool {
         let mut state = self.lock();
         loop {
-            match state.pages.hold(object.id, page) {
+            match state.pages.hold(object.id, page, writes) {
                 Hold::Held => break,
                 Hold::Wait => state = self.wait(state, None),
                 Hold::Absent => {

@@ -59,6 +59,8 @@ struct Page {
     state: State,
     /// The hash of what its manager has, or had: what comes back must be the same.
     content: Option<u64>,
+    /// A call has written to it since that was known.
+    written: bool,
     /// It is not its manager that has this, but the process that this one is a child of.
     inherited: bool,
     /// The manager has given its only copy away.
@@ -75,6 +77,7 @@ impl Page {
     const NEW: Self = Self {
         state: State::Untouched,
         content: None,
+        written: false,
         inherited: false,
         precious: false,
         back: false,
@@ -793,6 +796,7 @@ impl Pages {
         let back = std::mem::take(&mut page.back);
         if returned {
             (page.content, page.precious, page.inherited) = (Some(content), false, false);
+            page.written = false;
         }
         if back {
             (page.state, page.precious) = (State::Placing, true);
@@ -811,11 +815,18 @@ impl Pages {
         Gone::Left
     }
 
-    /// A call wants a page for itself.
-    pub(crate) fn hold(&mut self, id: ObjectId, index: usize) -> Hold {
+    /// The hash of what is in a page, if it is known without a look at it where only calls write.
+    pub(crate) fn known_content(&self, victim: Victim) -> Option<u64> {
+        let page = self.objects.get(&victim.object)?.pages.get(victim.page)?;
+        page.content.filter(|_| !page.written)
+    }
+
+    /// A call wants a page for itself, to read it or to write to it.
+    pub(crate) fn hold(&mut self, id: ObjectId, index: usize, writes: bool) -> Hold {
         match self.object_and_page(id, index) {
             Some((_, page)) if page.state == State::Resident => {
                 page.state = State::Held;
+                page.written |= writes;
                 Hold::Held
             }
             Some((_, Page { state: State::Held | State::Placing | State::Leaving, .. })) => Hold::Wait,

@@ -1,10 +1,10 @@
 //! How pages come to their places, and leave them.
 
-use std::ptr;
+use std::sync::Arc;
 
 use rustix::io::{self, Errno};
 
-use crate::space::{PAGE, Space};
+use crate::space::{PAGE, Pool, Space};
 use crate::uffd::{Told, Uffd, Unusable};
 
 /// Pages are touched by threads of the program, or by calls.
@@ -15,8 +15,9 @@ pub(crate) enum Places {
         /// For memory that pages are moved out to.
         staging: Uffd,
     },
-    /// By calls: each of them holds the page, so that nobody else has it in hands while it comes or goes.
-    Called,
+    /// By calls: each of them holds the page, so that nobody else has it in hands while it comes or goes, and
+    /// it may be in any frame.
+    Called(Arc<Pool>),
 }
 
 impl Places {
@@ -24,21 +25,29 @@ impl Places {
         Ok(Self::Touched { memory: Uffd::new(told)?, staging: Uffd::new(told)? })
     }
 
+    /// For memory of which this many pages may be resident.
+    pub(crate) fn called(resident: usize) -> io::Result<Self> {
+        Pool::new(resident).map(Self::Called)
+    }
+
     /// True if memory may be touched by threads.
     pub(crate) fn are_touched(&self) -> bool {
         matches!(self, Self::Touched { .. })
     }
 
-    /// Memory for an object. Where it is touched by calls, these write to it also for managers.
+    /// Memory for an object.
     pub(crate) fn space(&self, len: usize, writable: bool) -> io::Result<Space> {
-        Space::new(len, writable || !self.are_touched())
+        match self {
+            Self::Touched { .. } => Space::new(len, writable),
+            Self::Called(pool) => Space::framed(len, pool),
+        }
     }
 
     /// Pages of this memory come and go by this from now on.
     pub(crate) fn register(&self, space: &Space) -> io::Result<()> {
         match self {
             Self::Touched { memory, .. } => memory.register(space),
-            Self::Called => Ok(()),
+            Self::Called(_) => Ok(()),
         }
     }
 
@@ -50,7 +59,7 @@ impl Places {
                 staging.register(&stage)?;
                 Ok(Some(stage))
             }
-            Self::Called => Ok(None),
+            Self::Called(_) => Ok(None),
         }
     }
 
@@ -59,11 +68,11 @@ impl Places {
         match self {
             // A page that cannot be placed is not there, and whoever touches it asks again.
             Self::Touched { memory, .. } => drop(memory.place(space.page(page), data)),
-            Self::Called => {
-                let to = space.at(page, data.len() / PAGE);
-                // SAFETY: the memory is writable, of that size, and nobody has a reference into pages that
-                // are being placed.
-                unsafe { ptr::copy_nonoverlapping(data.as_ptr(), to, data.len()) };
+            Self::Called(_) => {
+                for (page, data) in (page..).zip(data.chunks_exact(PAGE)) {
+                    // SAFETY: nobody has a reference into pages that are being placed.
+                    unsafe { space.pages_mut(page, 1) }.copy_from_slice(data);
+                }
             }
         }
     }
@@ -72,8 +81,8 @@ impl Places {
     pub(crate) fn place_zeros(&self, space: &Space, page: usize) {
         match self {
             Self::Touched { memory, .. } => drop(memory.place_zeros(space.page(page))),
-            // What was discarded, or was never there, is zeros.
-            Self::Called => {}
+            // SAFETY: as above.
+            Self::Called(_) => unsafe { space.pages_mut(page, 1) }.fill(0),
         }
     }
 
@@ -104,7 +113,7 @@ impl Places {
     ) -> usize {
         match self {
             Self::Touched { staging, .. } => staging.move_pages(stage.page(slot), space.page(page), count).0,
-            Self::Called => 0,
+            Self::Called(_) => 0,
         }
     }
 
@@ -144,7 +153,7 @@ impl Places {
     ) -> usize {
         match self {
             Self::Touched { memory, .. } => memory.move_back(space.page(page), stage.page(slot), count).0,
-            Self::Called => count,
+            Self::Called(_) => count,
         }
     }
 

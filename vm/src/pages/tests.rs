@@ -168,7 +168,7 @@ impl Model {
                 self.touch(page, write);
             }
             Step::Hold(page) => {
-                if self.held.is_none() && self.pages.hold(self.id, page) == Hold::Held {
+                if self.held.is_none() && self.pages.hold(self.id, page, true) == Hold::Held {
                     assert!(self.memory.contains_key(&page), "page {page} is not there");
                     self.held = Some(page);
                 }
@@ -432,11 +432,11 @@ fn a_page_that_is_held_does_not_leave() {
         pages.placed(id, page);
     }
     assert_eq!(
-        (pages.hold(id, 0), pages.hold(id, 0), pages.hold(id, 5)),
+        (pages.hold(id, 0, true), pages.hold(id, 0, false), pages.hold(id, 5, false)),
         (Hold::Held, Hold::Wait, Hold::Absent)
     );
     assert_eq!(pages.victims(2), [Victim { object: id, page: 1 }]);
-    assert_eq!(pages.hold(id, 1), Hold::Wait, "it is leaving");
+    assert_eq!(pages.hold(id, 1, false), Hold::Wait, "it is leaving");
     pages.release(id, 0);
     assert_eq!(pages.victims(2), [Victim { object: id, page: 0 }]);
 }
@@ -562,4 +562,30 @@ fn a_page_that_was_asked_for_ahead_may_be_refused_and_had_later() {
     assert_eq!((pages.refused(id, 0), pages.used()), (Refusal::Nothing, 0));
     assert_eq!((pages.fault(id, 0, 2), pages.fault(id, 1, 2)), (Fault::Request(1), Fault::Fail));
     assert_eq!(pages.refused(id, 0), Refusal::Failed);
+}
+
+#[test]
+fn what_no_call_has_written_to_need_not_be_looked_at() {
+    let mut pages = Pages::new(20, ZEROS);
+    let id = pages.add(4, false);
+    let victim = Victim { object: id, page: 0 };
+    assert_eq!(pages.fault(id, 0, 0), Fault::Zero);
+    pages.placed(id, 0);
+    assert_eq!(pages.known_content(victim), None, "nobody has it");
+    pages.take(id, 0..1, 1);
+    assert_eq!((pages.taken(victim, 7), pages.gone(victim, 7, true)), (Farewell::Return, Gone::Left));
+    assert_eq!(pages.fault(id, 0, 0), Fault::Request(1));
+    assert_eq!(pages.arrived(id, 0, 7, false), Arrival::Place);
+    pages.placed(id, 0);
+    for (writes, known) in [(false, Some(7)), (true, None), (false, None)] {
+        assert_eq!(pages.hold(id, 0, writes), Hold::Held);
+        pages.release(id, 0);
+        assert_eq!(pages.known_content(victim), known);
+    }
+    // It has come back before it was gone, and what it is now is what was returned.
+    pages.take(id, 0..1, 1);
+    assert_eq!(pages.taken(victim, 8), Farewell::Return);
+    assert_eq!(pages.arrived(id, 0, 8, true), Arrival::Refuse);
+    assert_eq!(pages.gone(victim, 8, true), Gone::Back);
+    assert_eq!(pages.known_content(victim), Some(8));
 }
