@@ -63,9 +63,9 @@ fn however_pages_are_kept_they_are_right() {
 }
 
 #[test]
-fn without_page_faults_pages_are_the_same() {
-    let [faults, calls] = [&[][..], &["--soft"]].map(|options| {
-        let run = mach_pager(&[&["demo", "--size", "2M", "--resident", "128K"], options].concat());
+fn with_page_faults_pages_are_the_same() {
+    let [faults, calls] = [&["--faults"], &["--soft"]].map(|options| {
+        let run = mach_pager(&[&["demo", "--size", "2M", "--resident", "128K"], &options[..]].concat());
         let table = String::from_utf8(run.stdout).unwrap();
         assert_eq!(run.status.code(), Some(0), "{table}{}", String::from_utf8_lossy(&run.stderr));
         assert!(table.contains("  every page right · at most 128.0 KiB resident · "), "{table}");
@@ -141,7 +141,7 @@ fn where_the_system_has_no_room_for_all_threads_the_demo_says_so_and_ends() {
     }
     let mut outcomes = Vec::new();
     for most in 1..=40 {
-        let arguments = "demo --soft --clients 4 --size 1M --resident 256K";
+        let arguments = "demo --clients 4 --size 1M --resident 256K";
         let run =
             as_user(&format!("ulimit -u {most}; exec \"$0\" {arguments}")).expect("it says how it ended");
         let error = String::from_utf8(run.stderr).unwrap();

@@ -29,8 +29,8 @@ const SPARE: usize = 8;
 /// Page more memory than there is through the pager, and verify every byte
 ///
 /// The kernel's half of mach-vm gives clients memory, keeps a part of it resident, and has the pager store
-/// the rest. The clients write patterns and read them back, by calls that bring each page. Where the system
-/// permits userfaultfd that is memory which threads could touch as well, and where it does not, it is not.
+/// the rest. The clients write patterns and read them back, by calls that bring each page, so that it takes
+/// no permission. With --faults that is memory which threads could touch as well.
 #[derive(Args)]
 pub(crate) struct Demo {
     /// Bytes of memory that the clients use
@@ -49,8 +49,12 @@ pub(crate) struct Demo {
     #[arg(long, value_name = "N", default_value = "4")]
     clients: usize,
 
-    /// Have memory that only calls read and write, as where userfaultfd is not permitted
+    /// Have memory that threads can touch, too, by userfaultfd where the system permits that
     #[arg(long)]
+    faults: bool,
+
+    /// The opposite of --faults, which was once to be said
+    #[arg(long, hide = true, conflicts_with = "faults")]
     soft: bool,
 
     /// Keep pages compressed, several in the place of one
@@ -140,7 +144,7 @@ impl Demo {
 
     /// How pages come.
     fn faults(&self) -> Faults {
-        if self.soft {
+        if self.soft || !self.faults {
             return Faults::Calls;
         }
         let Some(why) = demo::no_faults() else { return Faults::Thread };
