@@ -144,7 +144,9 @@ fn where_the_system_has_no_room_for_all_threads_the_demo_says_so_and_ends() {
         let arguments = "demo --clients 4 --size 1M --resident 256K";
         let run =
             as_user(&format!("ulimit -u {most}; exec \"$0\" {arguments}")).expect("it says how it ended");
+        // How far it has come may stand before it, on a slow machine.
         let error = String::from_utf8(run.stderr).unwrap();
+        let error = error.lines().rfind(|line| !line.starts_with("paging ")).unwrap_or_default();
         let is_right = run.status.success();
         assert!(is_right && error.is_empty() || error.starts_with("error: "), "{most} threads: {error}");
         outcomes.push(is_right);
