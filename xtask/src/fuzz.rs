@@ -37,8 +37,8 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     }
 }
 
-/// A short run of each target, which takes the same way each time: what it finds was brought by the change that
-/// is checked. Inputs that nobody has tried yet are for `cargo xtask fuzz`.
+/// A short run of each target, which takes the same way each time: what it finds was brought by the change
+/// that is checked. Inputs that nobody has tried yet are for `cargo xtask fuzz`.
 pub(crate) fn check() -> StepResult {
     match ready()? {
         Outcome::Passed => fuzz(&[], 20, Some(1)).map(|()| Outcome::Passed),
