@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use core::mem;
 use core::ops::Range;
 use core::sync::atomic::{AtomicU32, Ordering};
+use core::time::Duration;
 
 use mig_runtime::platform::{Condvar as _, Mutex, Platform};
 use mig_runtime::{Kernel, OolMemory};
@@ -93,6 +94,21 @@ impl<K: Kernel, P: Platform> Buffers<K, P> {
         };
         drop(free);
         Some(self.fill(slot, page))
+    }
+
+    /// Waits until a buffer is free, for this long at most. False if none is then, or nobody may wait any
+    /// more.
+    pub(crate) fn wait(&self, most: Duration) -> bool {
+        let end = P::now().saturating_add(most.as_nanos() as u64);
+        let mut free = self.free.lock();
+        while free.buffers.is_empty() {
+            let left = end.saturating_sub(P::now());
+            if free.stopped || left == 0 {
+                return false;
+            }
+            self.freed.wait_for(&mut free, Duration::from_nanos(left));
+        }
+        true
     }
 
     fn fill(self: &Arc<Self>, slot: u32, page: &[u8]) -> Data<K, P> {
@@ -295,5 +311,14 @@ mod tests {
             assert!(second.join().unwrap());
         });
         assert!(first.is_some());
+    }
+
+    #[test]
+    fn who_waits_for_a_while_is_told_whether_there_is_a_buffer() {
+        let buffers = Buffers::<Local, Std>::new(8, 1, 0);
+        let first = buffers.copy(&[1; 8]);
+        assert!(!buffers.wait(Duration::from_millis(1)));
+        drop(first);
+        assert!(buffers.wait(Duration::ZERO));
     }
 }

@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use core::mem;
 use core::ops::Range;
+use core::time::Duration;
 
 use mig_runtime::abi::Gnu;
 use mig_runtime::platform::{MutexGuard, Platform};
@@ -10,11 +11,11 @@ use mig_runtime::{
     DeadName, KernReturn, Kernel, NameOf, Notification, OolMemory, ReceiveRight, SendRight, Seqno,
 };
 
-use super::SwapPager;
 use super::answers::Answers;
 use super::control::Control;
 use super::entry::{Admitted, Entry, Missed, Place, Rights, Shared, State, User};
 use super::transfers::{OTHERS_TRANSFERS, Returned, WriteJob};
+use super::{Supplies, SwapPager};
 use crate::buffers::{Buffers, Held};
 use crate::object::{Init, NoSenders, Origin, Phase, Terminate, Ticket, Unstored};
 use crate::store::Store;
@@ -76,6 +77,9 @@ impl<K: Kernel, P: Platform> Memory<K, P> {
         }
     }
 }
+
+/// How long a kernel that can wait for the store is kept waiting for a buffer, until its page goes back.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How many of the places for pages that stay in their messages are for those on their way back to the
 /// kernel.
@@ -437,6 +441,20 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
             true => hold(memory).or_else(|| copy(memory)),
             false => copy(memory).or_else(|| hold(memory)),
         };
+        let data = data.or_else(|| {
+            let may_wait = self.config.supplies == Supplies::InPlace && !self.is_nearly_full();
+            // A kernel that can wait for the store is kept from returning pages faster than that takes them.
+            while may_wait {
+                self.transfers.wake_writers();
+                if !buffers.wait(PATIENCE) {
+                    break;
+                }
+                if let Some(data) = copy(memory) {
+                    return Some(data);
+                }
+            }
+            None
+        });
         data.map(Taken::Data).or_else(|| memory.hold(page, buffers, 0).map(Taken::GoesBack))
     }
 

@@ -92,7 +92,8 @@ pub enum Supplies {
     #[default]
     Threads,
     /// The thread that was asked for them, and many pages in a message where they lie side by side. It reads
-    /// from the store and takes memory meanwhile, so this is for a kernel that can wait for that.
+    /// from the store and takes memory meanwhile, and whoever returns a page waits for a buffer, for a second
+    /// at most, so this is for a kernel that can wait for that.
     InPlace,
 }
 
@@ -346,6 +347,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     /// that does not work. What they have not done by then is refused, or fails.
     pub fn stop_waiting(&self) {
         self.stopped.store(true, Relaxed);
+        self.internal_buffers.stop();
         self.external_buffers.stop();
         self.objects.stop();
         self.store.stop_waiting();
