@@ -84,8 +84,8 @@ mod linux {
             };
             let memory = || MemoryStore::<Std>::new(PAGE, room);
             match kind {
-                "disk" => Self::ours(disk()?, Faults::Thread, pages, resident),
-                "disk-signal" => Self::ours(disk()?, Faults::Signal, pages, resident),
+                "disk" => Self::on_disk(disk()?, Faults::Thread, pages, resident),
+                "disk-signal" => Self::on_disk(disk()?, Faults::Signal, pages, resident),
                 "memory" => Self::ours(memory(), Faults::Thread, pages, resident),
                 "memory-signal" => Self::ours(memory(), Faults::Signal, pages, resident),
                 "compressed" => {
@@ -100,6 +100,16 @@ mod linux {
                 }
                 _ => Err(format!("{kind}: there is no such memory").into()),
             }
+        }
+
+        /// What is written is counted by the system, since the store may write pages again that it has.
+        fn on_disk(
+            store: impl Store,
+            faults: Faults,
+            pages: usize,
+            resident: usize,
+        ) -> Result<Self, Box<dyn Error>> {
+            Ok(Self { written: Box::new(process_wrote), ..Self::ours(store, faults, pages, resident)? })
         }
 
         fn ours(

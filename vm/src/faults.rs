@@ -74,6 +74,7 @@ impl Core {
                 if self.handlers.are_slow() {
                     self.handlers.hand_over();
                     leads = false;
+                    place.iter_mut().for_each(Place::leave);
                 }
                 self.take(event, &mut again);
                 if let Some(place) = place.as_mut().filter(|_| leads) {

@@ -112,6 +112,17 @@ impl Place {
         }
     }
 
+    /// Faults are slow at present: whatever processor is free is the best one, and whoever waits for a device
+    /// must not be kept from its processor by those that compute.
+    pub(crate) fn leave(&mut self) {
+        if self.is_idle {
+            self.is_idle = !run_as(libc::SCHED_OTHER);
+        }
+        if self.here.take().is_some() {
+            let _ = sched_setaffinity(None, &self.allowed);
+        }
+    }
+
     fn follow(&mut self, thread: u32) {
         let Some(there) = processor_of(thread) else { return };
         if self.here != Some(there) && there < CpuSet::MAX_CPU && self.allowed.is_set(there) {

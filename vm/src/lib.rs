@@ -58,7 +58,7 @@
 //!
 //! # What a manager may rely on, and what not
 //!
-//! - It is asked for one page at a time, and may supply more; only the default manager is asked for up to 16
+//! - It is asked for one page at a time, and may supply more; only the default manager is asked for up to 32
 //!   at once, where they are touched in order. It is given back runs of pages that lie side by side, at most
 //!   32 in a message. Pages leave when more than [`Limits::resident`] would be there, those first that came
 //!   first. They are put aside at first, and come back without a message if they are touched soon; up to a
@@ -185,13 +185,13 @@ impl Limits {
 }
 
 impl Default for Limits {
-    /// 64 MiB, ten seconds, and up to four threads that follow those that touch pages.
+    /// 64 MiB, ten seconds, and up to eight threads that follow those that touch pages.
     fn default() -> Self {
         Self {
             resident: 64 << 20,
             patience: Duration::from_secs(10),
             faults: Faults::Thread,
-            handlers: 4,
+            handlers: 8,
             placement: Placement::Follow,
         }
     }

@@ -117,13 +117,40 @@ struct Manager {
     congested: Option<u64>,
     /// Nothing is sent to it for a while.
     blocked: bool,
-    /// Where the next fault is if pages are touched in order, and how many it was asked for at the last one.
+    /// Where pages are touched in order, the last one first.
+    streams: VecDeque<Stream>,
+}
+
+/// A place where pages are touched in order, as by one of several threads.
+#[derive(Clone, Copy, Debug)]
+struct Stream {
+    /// Where the next fault is.
     next: usize,
+    /// How many pages the manager was asked for at the last one.
     window: usize,
 }
 
-/// The most pages that a manager is asked for at once.
-pub(crate) const WINDOW: usize = 16;
+impl Manager {
+    /// How many pages a fault may ask for: more each time where pages are touched in order. Some of them may
+    /// be here already.
+    fn window(&mut self, index: usize) -> usize {
+        let goes_on = |stream: &Stream| (stream.next..stream.next + CLUSTER).contains(&index);
+        let at = self.streams.iter().position(goes_on);
+        let before = at.and_then(|at| self.streams.remove(at)).map_or(0, |stream| stream.window);
+        (2 * before).clamp(1, WINDOW)
+    }
+
+    fn asked(&mut self, next: usize, window: usize) {
+        self.streams.truncate(STREAMS - 1);
+        self.streams.push_front(Stream { next, window });
+    }
+}
+
+/// How many of an object's streams are known.
+const STREAMS: usize = 16;
+
+/// The most pages that a manager is asked for at once: as many as a message has.
+pub(crate) const WINDOW: usize = 32;
 
 /// Pages that are brought back at once, if they were put aside together: 64 KiB that lie side by side.
 pub(crate) const CLUSTER: usize = 16;
@@ -466,7 +493,7 @@ impl Pages {
             State::Out | State::Untouched if !has_room => Ahead::NoRoom,
             State::Out | State::Untouched => {
                 // It is known where the next ones are.
-                (manager.next, manager.window) = (index, WINDOW);
+                manager.asked(index, WINDOW);
                 Ahead::Request(self.request(id, index, most, now, true))
             }
             _ => Ahead::Nothing,
@@ -479,8 +506,8 @@ impl Pages {
     fn request(&mut self, id: ObjectId, index: usize, most: usize, now: u64, ahead: bool) -> usize {
         let left = self.room().min(most);
         let Some(Object { manager, pages }) = self.objects.get_mut(&id) else { return 0 };
-        manager.window = if index == manager.next { (2 * manager.window).clamp(1, WINDOW) } else { 1 };
-        let most = if manager.external { 1 } else { manager.window.min(left) };
+        let window = if manager.external { 1 } else { manager.window(index) };
+        let most = window.min(left);
         let after = pages[index + 1..]
             .iter()
             .take(most - 1)
@@ -494,7 +521,9 @@ impl Pages {
             page.state = State::Requested { since: now, ahead: ahead || at > index };
             manager.requests.push_back((now, at));
         }
-        manager.next = index + count;
+        if !manager.external {
+            manager.asked(index + count, window);
+        }
         self.used += count;
         self.peak = self.peak.max(self.used);
         count
@@ -579,7 +608,7 @@ impl Pages {
         let State::Requested { ahead, .. } = page.state else { return Refusal::Nothing };
         // As long as it is so, each page that is asked for ahead is asked for in vain, and a manager may give
         // one up after a few times.
-        manager.window = 0;
+        manager.streams.clear();
         if ahead {
             self.not_requested(id, index);
             return Refusal::Again;

@@ -2,7 +2,9 @@
 //! what it is sent, and send something that has to wait for the turn.
 
 use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
+use core::mem;
 
 use mig_runtime::abi::Gnu;
 use mig_runtime::platform::Platform;
@@ -13,10 +15,10 @@ use super::messages::MAX_PAGES;
 use super::transfers::{Prepared, Source, SupplyJob};
 use super::{Supplies, SwapPager};
 use crate::object::{Asked, Origin, Request};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// How many threads that supply pages in place have memory for that without asking for it.
-const SPARE: usize = 4;
+const SPARE: usize = 8;
 
 /// The most pages in one message, as many as a kernel returns in one.
 const RUN: usize = 32;
@@ -105,45 +107,62 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     }
 
     /// Supplies pages of one object, in their order.
-    fn supply_in_place(&self, jobs: Vec<SupplyJob<K, P, S>>) {
+    fn supply_in_place(&self, mut jobs: Vec<SupplyJob<K, P, S>>) {
         let spare = self.spare.lock().pop();
         let memory = spare.map_or_else(|| OolMemory::allocate(&self.kernel, RUN * self.page_size), Ok);
         let Ok(mut memory) = memory else {
             // A thread that has some supplies them.
             return jobs.into_iter().for_each(|job| self.transfers.supply(job));
         };
-        let mut ready: Vec<Prepared<K>> = Vec::with_capacity(jobs.len().min(RUN));
-        let mut ended = Vec::with_capacity(jobs.len());
-        for SupplyJob { entry, page, from, begun } in jobs {
-            let at = ready.len() * self.page_size;
-            let space = &mut memory[at..at + self.page_size];
-            let prepared = match from {
-                Source::Store(read) => self.read(&entry, page, read, space),
-                _ => self.lend(&entry, page, space),
-            };
-            if let Some(prepared) = prepared {
-                let goes_on = |last: &Prepared<K>| {
-                    last.page + 1 == page
-                        && last.is_precious() == prepared.is_precious()
-                        && Arc::ptr_eq(&last.user, &prepared.user)
-                };
-                let goes_on = ready.last().is_none_or(goes_on);
-                if !goes_on {
-                    self.supply_run(&entry, &mut ready, &memory);
-                    memory.copy_within(at..at + self.page_size, 0);
-                }
-                ready.push(prepared);
-                if ready.len() == RUN {
-                    self.supply_run(&entry, &mut ready, &memory);
-                }
-            }
-            ended.push((entry, begun));
-        }
-        if let Some((entry, _)) = ended.last() {
-            self.supply_run(entry, &mut ready, &memory);
+        while !jobs.is_empty() {
+            let rest = jobs.split_off(jobs.len().min(RUN));
+            self.supply_some(mem::replace(&mut jobs, rest), &mut memory);
         }
         self.keep_spare(memory);
+    }
+
+    /// The same for no more pages than there is memory for. Those that follow each other and are of a kind go
+    /// in one message.
+    fn supply_some(&self, jobs: Vec<SupplyJob<K, P, S>>, memory: &mut [u8]) {
+        let results = self.read_stored(&jobs, memory);
+        let mut ready = Vec::with_capacity(jobs.len());
+        let mut ended = Vec::with_capacity(jobs.len());
+        let pages = memory.chunks_exact_mut(self.page_size);
+        for (at, ((job, result), space)) in jobs.into_iter().zip(results).zip(pages).enumerate() {
+            let SupplyJob { entry, page, from, begun } = job;
+            let prepared = match from {
+                Source::Store(read) => self.was_read(&entry, page, read, result),
+                _ => self.lend(&entry, page, space),
+            };
+            ready.extend(prepared.map(|prepared| (at, prepared)));
+            ended.push((entry, begun));
+        }
+        let goes_on = |(at, last): &(usize, Prepared<K>), (next_at, next): &(usize, Prepared<K>)| {
+            at + 1 == *next_at
+                && last.page + 1 == next.page
+                && last.is_precious() == next.is_precious()
+                && Arc::ptr_eq(&last.user, &next.user)
+        };
+        for run in ready.chunk_by(goes_on) {
+            let (at, first) = &run[0];
+            let data = &memory[at * self.page_size..][..run.len() * self.page_size];
+            let sent = self.supply(&first.user, first.page, data, first.is_precious());
+            run.iter().for_each(|(at, prepared)| self.supplied(&ended[*at].0, prepared, sent));
+        }
         ended.into_iter().for_each(|(entry, begun)| self.transfer_ended(&entry, begun));
+    }
+
+    /// Reads those pages that are in the store, each to its place in `memory`.
+    fn read_stored(&self, jobs: &[SupplyJob<K, P, S>], memory: &mut [u8]) -> Vec<Result<(), StoreError>> {
+        let mut results = vec![Ok(()); jobs.len()];
+        let mut first = 0;
+        for run in jobs.chunk_by(|a, b| a.stored().is_some() == b.stored().is_some()) {
+            let places: Vec<_> = run.iter().filter_map(SupplyJob::stored).collect();
+            let bytes = &mut memory[first * self.page_size..][..run.len() * self.page_size];
+            self.store.read_each(&places, bytes, &mut |at, result| results[first + at] = result);
+            first += run.len();
+        }
+        results
     }
 
     /// Keeps memory for the next time, unless there is enough.
@@ -158,13 +177,5 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         };
         drop(spare);
         drop(left);
-    }
-
-    /// Supplies pages that follow each other and stand at the beginning of `memory`.
-    fn supply_run(&self, entry: &Entry<K, P, S>, ready: &mut Vec<Prepared<K>>, memory: &[u8]) {
-        let Some(first) = ready.first() else { return };
-        let data = &memory[..ready.len() * self.page_size];
-        let sent = self.supply(&first.user, first.page, data, first.is_precious());
-        ready.drain(..).for_each(|prepared| self.supplied(entry, &prepared, sent));
     }
 }

@@ -442,18 +442,19 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
             false => copy(memory).or_else(|| hold(memory)),
         };
         let data = data.or_else(|| {
-            let may_wait = self.config.supplies == Supplies::InPlace && !self.is_nearly_full();
+            if self.config.supplies != Supplies::InPlace || self.is_nearly_full() {
+                return None;
+            }
             // A kernel that can wait for the store is kept from returning pages faster than that takes them.
-            while may_wait {
+            loop {
                 self.transfers.wake_writers();
                 if !buffers.wait(PATIENCE) {
-                    break;
+                    return None;
                 }
                 if let Some(data) = copy(memory) {
                     return Some(data);
                 }
             }
-            None
         });
         data.map(Taken::Data).or_else(|| memory.hold(page, buffers, 0).map(Taken::GoesBack))
     }

@@ -38,6 +38,16 @@ pub(super) struct SupplyJob<K: Kernel, P: Platform, S: Store> {
     pub(super) begun: Begun,
 }
 
+impl<K: Kernel, P: Platform, S: Store> SupplyJob<K, P, S> {
+    /// Where the page is in the store, if it is to be read there.
+    pub(super) fn stored(&self) -> Option<&Place<S>> {
+        match &self.from {
+            Source::Store(read) => Some(&read.place),
+            Source::Write | Source::Return { .. } => None,
+        }
+    }
+}
+
 /// Where a page that is to be supplied is.
 pub(super) enum Source<K: Kernel, P: Platform, S: Store> {
     /// On its way to the store. The job does not keep its memory there: that may be what the kernel waits
@@ -642,8 +652,20 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         read: Read<Place<S>>,
         memory: &mut [u8],
     ) -> Option<Prepared<K>> {
+        let result = self.store.read(&read.place, memory);
+        self.was_read(entry, page, read, result)
+    }
+
+    /// What follows from a read.
+    pub(super) fn was_read(
+        &self,
+        entry: &Entry<K, P, S>,
+        page: u64,
+        read: Read<Place<S>>,
+        result: Result<(), StoreError>,
+    ) -> Option<Prepared<K>> {
         let takes_room = !read.place.is_same_filled();
-        let result = self.store.read(&read.place, memory).map_err(|error| match error {
+        let result = result.map_err(|error| match error {
             StoreError::Corrupt | StoreError::NotAPage => ReadFailure::Corrupt,
             StoreError::Io | StoreError::Full => ReadFailure::Transient,
         });

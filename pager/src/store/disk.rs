@@ -50,6 +50,25 @@ pub trait Disk: Send + Sync + 'static {
         }
     }
 
+    /// How many reads are worth having under way at once: more than 1 if [`read_each_at`](Self::read_each_at)
+    /// is better than one read after the other.
+    fn reads_at_once(&self) -> usize {
+        1
+    }
+
+    /// Reads as [`read_at`](Self::read_at) does, from several places: each has an offset and a buffer, and
+    /// there are no more than [`reads_at_once`](Self::reads_at_once). `done` is told what has become of each,
+    /// by its index, in any order.
+    fn read_each_at(
+        &self,
+        runs: &mut [(u64, &mut [u8])],
+        done: &mut dyn FnMut(usize, Result<usize, DiskError>),
+    ) {
+        for (index, (offset, buffer)) in runs.iter_mut().enumerate() {
+            done(index, self.read_at(*offset, buffer));
+        }
+    }
+
     /// Returns when everything that was written is on the medium.
     ///
     /// # Errors
@@ -95,6 +114,18 @@ impl Disk for Box<dyn Disk> {
 
     fn write_each_at(&self, runs: &[(u64, &[&[u8]])], done: &mut dyn FnMut(usize, Result<usize, DiskError>)) {
         (**self).write_each_at(runs, done);
+    }
+
+    fn reads_at_once(&self) -> usize {
+        (**self).reads_at_once()
+    }
+
+    fn read_each_at(
+        &self,
+        runs: &mut [(u64, &mut [u8])],
+        done: &mut dyn FnMut(usize, Result<usize, DiskError>),
+    ) {
+        (**self).read_each_at(runs, done);
     }
 
     fn flush(&self) -> Result<(), DiskError> {

@@ -170,6 +170,10 @@ impl Disk for FaultyDisk {
         1 + self.state().faults.more_at_once
     }
 
+    fn reads_at_once(&self) -> usize {
+        self.at_once()
+    }
+
     fn flush(&self) -> Result<(), DiskError> {
         Ok(())
     }

@@ -92,8 +92,9 @@ pub struct Options {
     /// fails is told at once. Where the file system does not have that, transfers go through the page cache,
     /// and [`FileDisk::is_direct`] says so.
     pub direct: bool,
-    /// By io_uring: all runs of slots in which a batch of pages is written are written at once. Where the
-    /// system does not permit that, they are written one after the other, and [`FileDisk::has_ring`] says so.
+    /// By io_uring: all runs of slots in which a batch of pages is written are written at once, and those
+    /// read at once that have pages which are wanted together. Where the system does not permit that,
+    /// transfers come one after the other, and [`FileDisk::has_ring`] says so.
     pub ring: bool,
     /// Room that is empty goes back to the file system or the device, a [zone](super::ZONE_SLOTS) at a time.
     /// A file system that has given it to others since has none left for a page, which is then as if the swap
@@ -418,14 +419,14 @@ impl FileDisk {
         self.direct.is_some()
     }
 
-    /// Writes by io_uring where there is more than one run to be written, if the system permits that.
+    /// Transfers by io_uring where there is more than one run of slots, if the system permits that.
     #[must_use]
     pub fn ring(mut self) -> Self {
         self.rings = Rings::new();
         self
     }
 
-    /// True if runs are written by io_uring, all at once.
+    /// True if runs of slots are transferred by io_uring, all at once.
     pub fn has_ring(&self) -> bool {
         self.rings.is_some()
     }
@@ -558,6 +559,41 @@ impl Disk for FileDisk {
             .map(|(offset, pieces)| (*offset, pieces.iter().map(|piece| IoSlice::new(piece)).collect()))
             .collect();
         rings.write(&self.file, &slices, &mut done);
+    }
+
+    fn reads_at_once(&self) -> usize {
+        if self.has_ring() { RUN } else { 1 }
+    }
+
+    fn read_each_at(
+        &self,
+        runs: &mut [(u64, &mut [u8])],
+        done: &mut dyn FnMut(usize, Result<usize, DiskError>),
+    ) {
+        let Some(rings) = &self.rings else {
+            return runs.iter_mut().enumerate().for_each(|(at, (offset, buffer))| {
+                done(at, self.read_at(*offset, buffer));
+            });
+        };
+        let Some(memory) = &self.direct else {
+            return rings.read(&self.file, runs, &mut |at, result| done(at, result.map_err(disk_error)));
+        };
+        Self::with_memory(memory, |mut rest| {
+            let mut results = [Err(Errno::IO); RUN];
+            let mut reads = Vec::with_capacity(runs.len());
+            for (offset, buffer) in &*runs {
+                let (bytes, after) = rest.split_at_mut(buffer.len().min(rest.len()));
+                reads.push((*offset, bytes));
+                rest = after;
+            }
+            rings.read(&self.file, &mut reads, &mut |at, result| results[at] = result);
+            for (at, ((_, bytes), (_, buffer))) in reads.iter().zip(runs).enumerate() {
+                if let Ok(len) = results[at] {
+                    buffer[..len].copy_from_slice(&bytes[..len]);
+                }
+                done(at, results[at].map_err(disk_error));
+            }
+        });
     }
 
     fn flush(&self) -> Result<(), DiskError> {

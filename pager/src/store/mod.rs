@@ -152,6 +152,23 @@ pub trait Store: Send + Sync + 'static {
     /// is zeroed then. Reading again is allowed.
     fn read(&self, place: &Self::Place, page: &mut [u8]) -> Result<(), StoreError>;
 
+    /// Reads pages that are wanted together, one after another into `pages`, and calls `done` exactly once
+    /// for each, with its index, in any order. A store reads those at once that it can.
+    ///
+    /// # Errors
+    ///
+    /// For each page as [`read`](Self::read).
+    fn read_each(
+        &self,
+        places: &[&Self::Place],
+        pages: &mut [u8],
+        done: &mut dyn FnMut(usize, Result<(), StoreError>),
+    ) {
+        for (at, (place, page)) in places.iter().zip(pages.chunks_exact_mut(self.page_size())).enumerate() {
+            done(at, self.read(place, page));
+        }
+    }
+
     /// Forgets a page. Its place must be one that this store gave.
     fn free(&self, place: Self::Place);
 
@@ -189,6 +206,15 @@ impl<S: Store> Store for Arc<S> {
 
     fn read(&self, place: &Self::Place, page: &mut [u8]) -> Result<(), StoreError> {
         (**self).read(place, page)
+    }
+
+    fn read_each(
+        &self,
+        places: &[&Self::Place],
+        pages: &mut [u8],
+        done: &mut dyn FnMut(usize, Result<(), StoreError>),
+    ) {
+        (**self).read_each(places, pages, done);
     }
 
     fn free(&self, place: Self::Place) {

@@ -1,4 +1,4 @@
-//! Many writes to a file at once, by io_uring.
+//! Many transfers to and from a file at once, by io_uring.
 
 use std::fs::File;
 use std::io::IoSlice;
@@ -6,15 +6,18 @@ use std::os::fd::AsRawFd as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::vec::Vec;
 
-use io_uring::{IoUring, opcode, types};
+use io_uring::{IoUring, opcode, squeue, types};
 use rustix::io::Errno;
 
 use super::disk::RUN;
 
-/// Rings, as many as there have been threads that write at once.
+/// Rings that no thread uses at present.
 pub(super) struct Rings(Mutex<Vec<Ring>>);
 
-/// A ring with room for all writes of a batch.
+/// How many there are. A thread that finds none transfers one run after the other.
+const RINGS: usize = 4;
+
+/// A ring with room for all transfers of a batch.
 struct Ring(IoUring);
 
 impl std::fmt::Debug for Rings {
@@ -24,9 +27,11 @@ impl std::fmt::Debug for Rings {
 }
 
 impl Rings {
-    /// `None` where the system does not have io_uring, or does not permit it.
+    /// All that there will be, since a host may care when descriptors are opened. `None` where the system
+    /// does not have io_uring, or does not permit it.
     pub(super) fn new() -> Option<Self> {
-        Some(Self(Mutex::new(std::vec![Ring::new()?])))
+        let rings: Option<Vec<Ring>> = (0..RINGS).map(|_| Ring::new()).collect();
+        rings.map(|rings| Self(Mutex::new(rings)))
     }
 
     /// Writes to several places of a file, [`RUN`] at most, all at once, and returns when all are done.
@@ -38,13 +43,41 @@ impl Rings {
         done: &mut dyn FnMut(usize, Result<usize, Errno>),
     ) {
         let free = self.free().pop();
-        let Some(mut ring) = free.or_else(Ring::new) else {
-            // The system has no memory for one more ring.
+        let Some(mut ring) = free else {
             return writes.iter().enumerate().for_each(|(at, (offset, slices))| {
                 done(at, rustix::io::retry_on_intr(|| rustix::io::pwritev(file, slices, *offset)));
             });
         };
-        if ring.write(file, writes, done) {
+        // An `IoSlice` is laid out as an `iovec` is.
+        let entries = writes.iter().map(|(offset, slices)| {
+            let (slices, count) = (slices.as_ptr().cast(), slices.len() as u32);
+            opcode::Writev::new(types::Fd(file.as_raw_fd()), slices, count).offset(*offset).build()
+        });
+        // SAFETY: the file, the slices and what they point to are borrowed for longer than this call.
+        if unsafe { ring.transfer(entries, done) } {
+            self.free().push(ring);
+        }
+    }
+
+    /// Reads from several places of a file in the same way.
+    pub(super) fn read(
+        &self,
+        file: &File,
+        reads: &mut [(u64, &mut [u8])],
+        done: &mut dyn FnMut(usize, Result<usize, Errno>),
+    ) {
+        let free = self.free().pop();
+        let Some(mut ring) = free else {
+            return reads.iter_mut().enumerate().for_each(|(at, (offset, bytes))| {
+                done(at, rustix::io::retry_on_intr(|| rustix::io::pread(file, &mut **bytes, *offset)));
+            });
+        };
+        let entries = reads.iter_mut().map(|(offset, bytes)| {
+            let (start, len) = (bytes.as_mut_ptr(), bytes.len() as u32);
+            opcode::Read::new(types::Fd(file.as_raw_fd()), start, len).offset(*offset).build()
+        });
+        // SAFETY: the file and the bytes are borrowed for longer than this call, the bytes by nobody else.
+        if unsafe { ring.transfer(entries, done) } {
             self.free().push(ring);
         }
     }
@@ -59,24 +92,24 @@ impl Ring {
         IoUring::new(RUN as u32).ok().map(Self)
     }
 
-    /// Returns false if the ring is of no use any more.
-    fn write(
+    /// Returns when all is done, and false if the ring is of no use any more.
+    ///
+    /// # Safety
+    ///
+    /// What the entries point to may be read or written by them for as long as this call.
+    unsafe fn transfer(
         &mut self,
-        file: &File,
-        writes: &[(u64, Vec<IoSlice<'_>>)],
+        entries: impl Iterator<Item = squeue::Entry>,
         done: &mut dyn FnMut(usize, Result<usize, Errno>),
     ) -> bool {
         let mut results = [Err(Errno::IO); RUN];
-        let mut left = 0;
-        for (at, (offset, slices)) in writes.iter().enumerate().take(RUN) {
-            // An `IoSlice` is laid out as an `iovec` is.
-            let slices = (slices.as_ptr().cast(), slices.len() as u32);
-            let entry = opcode::Writev::new(types::Fd(file.as_raw_fd()), slices.0, slices.1);
-            let entry = entry.offset(*offset).build().user_data(at as u64);
-            // SAFETY: the file, the slices and what they point to are borrowed for longer than this call,
-            // which does not return while the system has an entry that is not completed.
-            let pushed = unsafe { self.0.submission().push(&entry) };
+        let (mut count, mut left) = (0, 0);
+        for (at, entry) in entries.enumerate().take(RUN) {
+            // SAFETY: the caller's promise; this does not return while the system has an entry that is not
+            // completed.
+            let pushed = unsafe { self.0.submission().push(&entry.user_data(at as u64)) };
             left += usize::from(pushed.is_ok());
+            count += 1;
         }
         let mut works = true;
         while left > 0 && works {
@@ -85,13 +118,13 @@ impl Ring {
             // this end.
             works = entered.is_ok() || self.0.submission().len() < left;
             for completion in self.0.completion() {
-                let written = usize::try_from(completion.result());
+                let bytes = usize::try_from(completion.result());
                 results[completion.user_data() as usize % RUN] =
-                    written.map_err(|_| Errno::from_raw_os_error(-completion.result()));
+                    bytes.map_err(|_| Errno::from_raw_os_error(-completion.result()));
                 left -= 1;
             }
         }
-        results.into_iter().take(writes.len()).enumerate().for_each(|(at, result)| done(at, result));
+        results.into_iter().take(count).enumerate().for_each(|(at, result)| done(at, result));
         works
     }
 }

@@ -1,5 +1,6 @@
 //! Pages that are one word over and over, kept without room.
 
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::{Space, Store, StoreError};
@@ -31,6 +32,13 @@ impl<P> Stored<P> {
     /// True if the page is in its place, and is read without a transfer.
     pub fn is_same_filled(&self) -> bool {
         matches!(self, Self::Same(_))
+    }
+
+    fn inner(&self) -> Option<&P> {
+        match self {
+            Self::Same(_) => None,
+            Self::In(place) => Some(place),
+        }
     }
 }
 
@@ -98,6 +106,28 @@ impl<S: Store> Store for SameFilled<S> {
                 page.chunks_exact_mut(WORD).for_each(|part| part.copy_from_slice(word));
                 Ok(())
             }
+        }
+    }
+
+    fn read_each(
+        &self,
+        places: &[&Self::Place],
+        pages: &mut [u8],
+        done: &mut dyn FnMut(usize, Result<(), StoreError>),
+    ) {
+        let mut first = 0;
+        for run in places.chunk_by(|a, b| a.inner().is_some() == b.inner().is_some()) {
+            let bytes = &mut pages[first * self.page_size()..][..run.len() * self.page_size()];
+            let others: Vec<_> = run.iter().filter_map(|place| place.inner()).collect();
+            if others.is_empty() {
+                let pages = bytes.chunks_exact_mut(self.page_size());
+                run.iter().zip(pages).enumerate().for_each(|(at, (place, page))| {
+                    done(first + at, self.read(place, page));
+                });
+            } else {
+                self.store.read_each(&others, bytes, &mut |at, result| done(first + at, result));
+            }
+            first += run.len();
         }
     }
 

@@ -620,6 +620,49 @@ impl<D: Disk, P: Platform, C: Protection> SwapStore<D, P, C> {
         tag.map(|tag| Slot::new(slot, tag)).ok_or(StoreError::Io)
     }
 
+    /// Reads pages that lie side by side by one transfer, and others at once if the device can do that. What
+    /// is not right then is read as a single page, which finds out why.
+    fn read_runs(
+        &self,
+        places: &[&Slot<C::Tag>],
+        pages: &mut [u8],
+        done: &mut dyn FnMut(usize, Result<(), StoreError>),
+    ) {
+        let size = self.header.page_size;
+        let mut starts = [0; RUN];
+        starts.iter_mut().zip(places).for_each(|(start, slot)| *start = self.place(slot.number()));
+        let mut runs: [(u64, &mut [u8]); RUN] = core::array::from_fn(|_| (0, &mut [][..]));
+        let mut is_read = [false; RUN];
+        let mut lens = [0; RUN];
+        let (mut count, mut rest) = (0, pages);
+        for run in starts[..places.len()].chunk_by(|a, b| a + 1 == *b) {
+            let (bytes, after) = rest.split_at_mut(run.len() * size);
+            (lens[count], runs[count]) = (bytes.len(), (self.offset(run[0]), bytes));
+            (count, rest) = (count + 1, after);
+        }
+        let most = self.disk.reads_at_once();
+        if most > 1 && count > 1 {
+            for (first, runs) in (0..).step_by(most).zip(runs[..count].chunks_mut(most)) {
+                self.disk.read_each_at(runs, &mut |at, result| {
+                    is_read[first + at] = result == Ok(lens[first + at]);
+                });
+            }
+        } else {
+            for (is_read, (offset, bytes)) in is_read.iter_mut().zip(&mut runs[..count]) {
+                *is_read = disk::read(&self.disk, *offset, bytes).is_ok();
+            }
+        }
+        let pages = runs[..count]
+            .iter_mut()
+            .zip(is_read)
+            .flat_map(|((_, bytes), is_read)| bytes.chunks_exact_mut(size).map(move |page| (page, is_read)));
+        for (at, ((page, is_read), slot)) in pages.zip(places).enumerate() {
+            let is_it = is_read && self.protection.verify(slot.number(), &slot.tag, page);
+            self.counts.pages_read.fetch_add(is_it.into(), Relaxed);
+            done(at, if is_it { Ok(()) } else { self.read_slot(slot, page) });
+        }
+    }
+
     /// Reads a page, once more if need be.
     fn read_slot(&self, slot: &Slot<C::Tag>, page: &mut [u8]) -> Result<(), StoreError> {
         let mut place = self.place(slot.number());
@@ -698,6 +741,21 @@ impl<D: Disk, P: Platform, C: Protection> Store for SwapStore<D, P, C> {
             return Err(StoreError::NotAPage);
         }
         self.read_slot(place, page)
+    }
+
+    fn read_each(
+        &self,
+        places: &[&Self::Place],
+        pages: &mut [u8],
+        done: &mut dyn FnMut(usize, Result<(), StoreError>),
+    ) {
+        if let ([place], true) = (places, pages.len() == self.page_size()) {
+            return done(0, self.read_slot(place, pages));
+        }
+        let batches = places.chunks(RUN).zip(pages.chunks_mut(RUN * self.header.page_size));
+        for (first, (places, pages)) in (0..).step_by(RUN).zip(batches) {
+            self.read_runs(places, pages, &mut |at, result| done(first + at, result));
+        }
     }
 
     fn free(&self, place: Self::Place) {

@@ -107,6 +107,22 @@ fn read<S: Store>(store: &S, stored: &S::Place) -> Result<Vec<u8>, StoreError> {
     result.map(|()| page)
 }
 
+/// Reads pages together, which have the content of these numbers.
+fn read_each<S: Store>(store: &S, wanted: &[(&S::Place, u64)]) -> Vec<Result<(), StoreError>> {
+    let mut pages = vec![0xee; wanted.len() * PAGE];
+    let places: Vec<_> = wanted.iter().map(|(place, _)| *place).collect();
+    let mut results = vec![None; wanted.len()];
+    store.read_each(&places, &mut pages, &mut |index, result| {
+        assert!(results[index].replace(result).is_none(), "told twice");
+    });
+    let results: Vec<_> = results.into_iter().map(|result| result.expect("told once")).collect();
+    for ((result, (_, seed)), page) in results.iter().zip(wanted).zip(pages.chunks_exact(PAGE)) {
+        let expected = if result.is_ok() { content(*seed) } else { vec![0; PAGE] };
+        assert!(page == expected, "{seed}: {result:?}");
+    }
+    results
+}
+
 impl Swap {
     fn fail_writes(&self, slot: u64, times: u32, error: DiskError) {
         self.disk().state().faults.bad_writes.insert(slot * PAGE_SECTORS + 1, (times, error));
@@ -479,6 +495,24 @@ fn a_page_that_cannot_be_read_leaves_the_others_readable() {
     store.fail_reads(4, 1);
     assert_eq!(read(&store, stored[3].as_ref().unwrap()), Ok(page(3)));
     assert_eq!((store.counters().pages_read, store.counters().failed_reads), (10, 1));
+}
+
+#[test]
+fn pages_that_are_read_together_are_read_by_runs() {
+    let store = store(10);
+    let stored: Vec<_> = write(&store, &(0..10).map(content).collect::<Vec<_>>());
+    store.fail_reads(4, STICKY);
+    for more_at_once in [0, 1, 3] {
+        store.disk().state().faults.more_at_once = more_at_once;
+        let order = [7, 8, 9, 5, 0, 1];
+        let places: Vec<_> = order.iter().map(|at| (stored[*at].as_ref().unwrap(), *at as u64)).collect();
+        let before = store.disk().state().reads;
+        assert_eq!(read_each(&store, &places), [const { Ok(()) }; 6]);
+        assert_eq!(store.disk().state().reads - before, 3);
+        let order = [1, 2, 3, 4, 6];
+        let places: Vec<_> = order.iter().map(|at| (stored[*at].as_ref().unwrap(), *at as u64)).collect();
+        assert_eq!(read_each(&store, &places), [Ok(()), Ok(()), Err(StoreError::Io), Ok(()), Ok(())]);
+    }
 }
 
 #[test]
@@ -920,6 +954,8 @@ proptest! {
                 }
                 _ => {}
             }
+            let wanted: Vec<_> = held.iter().map(|(stored, seed)| (stored, *seed)).collect();
+            prop_assert!(read_each(&store, &wanted).iter().all(Result::is_ok));
             prop_assert_eq!(store.space(), model.space());
             check(&store, &held);
         }

@@ -290,6 +290,35 @@ impl<D: Disk, P: Platform> Store for Volumes<D, P> {
         }
     }
 
+    fn read_each(
+        &self,
+        places: &[&Slot],
+        pages: &mut [u8],
+        done: &mut dyn FnMut(usize, Result<(), StoreError>),
+    ) {
+        let mut first = 0;
+        while let Some(place) = places.get(first) {
+            let volume = self.with_slot(place);
+            let is_there = |place: &&&Slot| match &volume {
+                Some(volume) => volume.slots.contains(&place.number()),
+                None => false,
+            };
+            let count = places[first..].iter().take_while(is_there).count().max(1);
+            let bytes = &mut pages[first * self.page_size..][..count * self.page_size];
+            match &volume {
+                Some(volume) => {
+                    let slots = places[first..first + count].iter();
+                    let slots: Vec<Slot> =
+                        slots.map(|place| place.moved_back_by(volume.slots.start)).collect();
+                    let slots: Vec<&Slot> = slots.iter().collect();
+                    volume.store.read_each(&slots, bytes, &mut |at, result| done(first + at, result));
+                }
+                None => done(first, self.read(place, bytes)),
+            }
+            first += count;
+        }
+    }
+
     fn free(&self, place: Slot) {
         if let Some(volume) = self.with_slot(&place) {
             volume.store.free(place.moved_back_by(volume.slots.start));

@@ -361,13 +361,13 @@ fn pages_that_come_back_have_a_bound() {
 /// there are frames; others one by one.
 #[test]
 fn what_is_touched_in_order_is_asked_for_in_pieces() {
-    let mut pages = Pages::new(200, ZEROS);
-    let id = pages.add(100, false);
-    (0..90).for_each(|page| {
+    let mut pages = Pages::new(400, ZEROS);
+    let id = pages.add(200, false);
+    (0..190).for_each(|page| {
         assert_eq!(pages.fault(id, page, 0), Fault::Zero);
         pages.placed(id, page);
     });
-    for victim in pages.victims(90) {
+    for victim in pages.victims(190) {
         assert_eq!(pages.taken(victim, 7), Farewell::Return);
         pages.gone(victim, 7, true);
     }
@@ -381,15 +381,16 @@ fn what_is_touched_in_order_is_asked_for_in_pieces() {
         }
         other => panic!("{other:?}"),
     };
-    assert_eq!([0, 1, 3, 7, 15, 31].map(|page| ask(&mut pages, page)), [1, 2, 4, 8, 16, 16]);
-    assert_eq!(ask(&mut pages, 80), 1, "another place");
-    assert_eq!(ask(&mut pages, 60), 1);
-    assert_eq!(ask(&mut pages, 61), 2);
-    assert_eq!([47, 48, 50].map(|page| ask(&mut pages, page)), [1, 2, 4]);
-    assert_eq!(ask(&mut pages, 54), 6, "60 is here");
-    assert_eq!(ask(&mut pages, 89), 1);
-    assert_eq!(pages.fault(id, 90, 0), Fault::Zero, "nobody has it");
-    assert_eq!(pages.used(), 47 + 1 + (1 + 2) + (1 + 2 + 4 + 6) + 1 + 1);
+    assert_eq!([0, 1, 3, 7, 15, 31, 63].map(|page| ask(&mut pages, page)), [1, 2, 4, 8, 16, 32, 32]);
+    assert_eq!(ask(&mut pages, 140), 1, "another place");
+    assert_eq!(ask(&mut pages, 95), 32, "the first one goes on");
+    assert_eq!(ask(&mut pages, 180), 1);
+    assert_eq!(ask(&mut pages, 182), 2, "a page is passed over, as if it were here");
+    assert_eq!([160, 161, 163, 167].map(|page| ask(&mut pages, page)), [1, 2, 4, 8]);
+    assert_eq!(ask(&mut pages, 175), 5, "180 is here");
+    assert_eq!(ask(&mut pages, 189), 1);
+    assert_eq!(pages.fault(id, 190, 0), Fault::Zero, "nobody has it");
+    assert_eq!(pages.used(), 95 + 1 + 32 + (1 + 2) + (1 + 2 + 4 + 8 + 5) + 1 + 1);
 }
 
 /// A manager that cannot keep a page gives it back at once, while it is still leaving.
