@@ -8,10 +8,11 @@
 //! and faults again.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use ahash::AHashMap;
@@ -58,6 +59,8 @@ pub(crate) struct Core {
     pub(crate) start: Instant,
     pub(crate) counts: Counts,
     pub(crate) latencies: Recorder,
+    /// What tells what is in pages that the program has no access to, once there are such.
+    pub(crate) own_memory: OnceLock<File>,
 }
 
 #[derive(Default)]
@@ -157,6 +160,7 @@ impl Core {
             start: Instant::now(),
             counts: Counts::default(),
             latencies: Recorder::default(),
+            own_memory: OnceLock::new(),
             kernel,
             task,
         })

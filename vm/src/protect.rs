@@ -2,6 +2,7 @@
 //! they are copied: nobody writes to them.
 
 use std::fs::File;
+use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 
@@ -31,6 +32,13 @@ impl Core {
         is_changed
     }
 
+    fn own_memory(&self) -> io::Result<&File> {
+        match self.own_memory.get() {
+            Some(memory) => Ok(memory),
+            None => File::open("/proc/self/mem").map(|memory| self.own_memory.get_or_init(|| memory)),
+        }
+    }
+
     /// Copies a page out that cannot be written. False if it can, or cannot be copied.
     pub(crate) fn copy_out(&self, stage: &Space, slot: usize, object: &Object, page: usize) -> bool {
         // Nobody makes it writable meanwhile.
@@ -40,9 +48,11 @@ impl Core {
         }
         let mut bytes = [0; PAGE];
         // In this way also what the program has no access to can be read.
-        let read = File::open("/proc/self/mem")
-            .and_then(|memory| memory.read_exact_at(&mut bytes, object.space.page(page)));
-        let is_copied = read.is_ok() && self.places.copy_out(stage, slot, &bytes);
+        let is_read = self.own_memory().is_ok_and(|memory| {
+            let read = memory.read_exact_at(&mut bytes, object.space.page(page));
+            read.is_ok()
+        });
+        let is_copied = is_read && self.places.copy_out(stage, slot, &bytes);
         if is_copied {
             // SAFETY: whoever touches the page from here on gets the copy, or what the manager makes of it.
             unsafe { object.space.discard(page, 1) };
