@@ -5,8 +5,11 @@
 //!   that cannot be replaced, because its folder cannot be written to, its owner cannot be kept or it is a
 //!   mount point, is written in place, so that all names keep the same file.
 //! - The new file has no name until it is whole, where the system has such files (Linux, on most file
-//!   systems), so a process that is killed leaves nothing behind. Elsewhere its name is one that no other
-//!   thread or process uses, and it is removed on every error, but not by a signal.
+//!   systems). A name that it has before it is in its place is one that no other thread or process uses, and
+//!   goes with every error.
+//! - A signal that ends the process waits while there is such a name, or half of a file. That holds in the
+//!   thread that writes: with others that take the signal, or if the process is killed (`SIGKILL`) within
+//!   these calls, a name may stay.
 //! - A link stays, and its target is replaced.
 //! - What is no regular file – a fifo, a device, a socket – is written to, and neither read nor replaced; so
 //!   is what a descriptor has open (`/dev/stdout`, `/dev/fd/3`, the shell's `>(…)`).
@@ -126,6 +129,7 @@ fn own_stdout() -> PathBuf {
 
 /// Writes an open file anew. On an error it gets its old text back, whose room it still has.
 fn rewrite(mut file: File, text: &str) -> io::Result<()> {
+    let _whole = signals::hold();
     let mut old = Vec::new();
     file.read_to_end(&mut old)?;
     overwrite(&mut file, text.as_bytes()).inspect_err(|_| {
@@ -142,24 +146,26 @@ fn overwrite(file: &mut File, text: &[u8]) -> io::Result<()> {
 
 /// Puts a new file in the place of a path in one step.
 fn replace(path: &Path, text: &str, old: Option<&Metadata>) -> io::Result<()> {
-    let new = Temporary::beside(path)?;
-    if let Some(mut file) = nameless::create(path) {
-        fill(&mut file, text, old)?;
-        if old.is_none() && nameless::give_name(&file, path).is_ok() {
+    let nameless = nameless::create(path);
+    if let Some(file) = &nameless {
+        fill(file, text, old)?;
+        if old.is_none() && nameless::give_name(file, path).is_ok() {
             return Ok(());
         }
-        if nameless::give_name(&file, &new.0).is_ok() {
-            return fs::rename(&new.0, path);
-        }
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).open(&new.0)?;
-    fill(&mut file, text, old)?;
+    let _whole = signals::hold();
+    let new = Temporary::beside(path)?;
+    if nameless.is_some_and(|file| nameless::give_name(&file, &new.0).is_ok()) {
+        return fs::rename(&new.0, path);
+    }
+    let file = OpenOptions::new().write(true).create_new(true).open(&new.0)?;
+    fill(&file, text, old)?;
     drop(file);
     fs::rename(&new.0, path)
 }
 
 /// Gives a new file its text, and the owner and permissions of the one that it replaces.
-fn fill(file: &mut File, text: &str, old: Option<&Metadata>) -> io::Result<()> {
+fn fill(mut file: &File, text: &str, old: Option<&Metadata>) -> io::Result<()> {
     file.write_all(text.as_bytes())?;
     let Some(old) = old else { return Ok(()) };
     keep_owner(file, old)?;
@@ -225,6 +231,40 @@ mod nameless {
     pub(super) fn give_name(_: &File, _: &Path) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
+}
+
+/// Signals that wait.
+#[cfg(unix)]
+mod signals {
+    use std::mem::MaybeUninit;
+    use std::ptr;
+
+    /// Those that this thread waited with before.
+    pub(super) struct Held(libc::sigset_t);
+
+    /// Has signals to this thread wait until what is returned is dropped.
+    pub(super) fn hold() -> Held {
+        let (mut all, mut before) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+        // SAFETY: it writes the set.
+        unsafe { libc::sigfillset(all.as_mut_ptr()) };
+        // SAFETY: it reads the set that the call before has made, and writes the other one.
+        unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, all.as_ptr(), before.as_mut_ptr()) };
+        // SAFETY: the call before has made it. It fails for a `how` that there is not, and not for this one.
+        Held(unsafe { before.assume_init() })
+    }
+
+    impl Drop for Held {
+        fn drop(&mut self) {
+            // SAFETY: the set is whole, and the old one is not asked for.
+            unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.0, ptr::null_mut()) };
+        }
+    }
+}
+
+#[cfg(not(unix))]
+mod signals {
+    /// There are none.
+    pub(super) fn hold() {}
 }
 
 /// A file that is removed unless it has got another name.
@@ -374,6 +414,24 @@ mod tests {
         fs::hard_link(&file, &other).unwrap();
         rewrite(File::open(&file).unwrap(), "new, and longer").unwrap_err();
         assert_eq!(fs::read_to_string(&other).unwrap(), "old");
+    }
+
+    /// A signal that comes while a file is half written is taken when it is whole.
+    #[test]
+    fn signals_wait_until_a_file_is_whole() {
+        use std::sync::atomic::AtomicUsize;
+        static TAKEN: AtomicUsize = AtomicUsize::new(0);
+        extern "C" fn take(_: i32) {
+            TAKEN.fetch_add(1, Ordering::Relaxed);
+        }
+        // SAFETY: the handler only counts.
+        unsafe { libc::signal(libc::SIGUSR1, take as extern "C" fn(i32) as libc::sighandler_t) };
+        let held = signals::hold();
+        // SAFETY: the signal has a handler.
+        unsafe { libc::raise(libc::SIGUSR1) };
+        assert_eq!(TAKEN.load(Ordering::Relaxed), 0);
+        drop(held);
+        assert_eq!(TAKEN.load(Ordering::Relaxed), 1);
     }
 
     #[test]
