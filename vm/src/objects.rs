@@ -132,10 +132,11 @@ impl Core {
             let mut state = self.lock();
             let victims = state.pages.take(object.id, range.clone(), BATCH);
             if victims.is_empty() {
-                if !state.pages.is_held(object.id, range.clone()) {
+                if !state.pages.is_unsettled(object.id, range.clone()) {
                     return;
                 }
-                drop(self.wait(state, None));
+                // Nobody says when pages have been put aside.
+                drop(self.wait(state, Some(MOMENT)));
                 continue;
             }
             drop(state);

@@ -752,8 +752,8 @@ impl Pages {
         (self.retired, self.rescued) = (0, 0);
     }
 
-    /// The resident pages of a range, to be taken away; `None` if there are no more. Those that are on their
-    /// way are not among them.
+    /// The resident pages of a range, to be taken away: none if there are no more, or those that there are
+    /// [are not settled](Self::is_unsettled).
     pub(crate) fn take(&mut self, id: ObjectId, range: Range<usize>, most: usize) -> Vec<Victim> {
         let Some(object) = self.objects.get_mut(&id) else { return Vec::new() };
         let end = range.end.min(object.pages.len());
@@ -870,11 +870,15 @@ impl Pages {
         }
     }
 
-    /// True if a call holds a page of this range.
-    pub(crate) fn is_held(&self, id: ObjectId, range: Range<usize>) -> bool {
+    /// True if a page of this range may be resident in a moment: a call holds it, or it is being put in its
+    /// place, aside, or on its way to a manager that may not take it.
+    pub(crate) fn is_unsettled(&self, id: ObjectId, range: Range<usize>) -> bool {
         let Some(Object { pages, .. }) = self.objects.get(&id) else { return false };
         let end = range.end.min(pages.len());
-        pages[range.start.min(end)..end].iter().any(|page| page.state == State::Held)
+        let unsettled = |page: &Page| {
+            matches!(page.state, State::Held | State::Placing | State::Aside { .. } | State::Leaving)
+        };
+        pages[range.start.min(end)..end].iter().any(unsettled)
     }
 
     /// How many pages are to be taken away at once where room is wanted: some of them, and no more than this.

@@ -268,6 +268,24 @@ fn what_is_written_returns() {
     assert!(*manager.pages.lock().unwrap() == expected);
 }
 
+/// The last page may be written to and given up before the thread that has brought it knows that it is there.
+#[test]
+fn what_is_written_last_returns_too() {
+    let manager = Manager::new(Manner::Good);
+    with(&manager, |vm, right| {
+        for round in 1..=500 {
+            let mapping = vm.map(right(), 0, PAGE, Protection::ReadWrite).unwrap();
+            stamp(&mut mapping.into_memory().unwrap(), round);
+            while manager.ended.load(Ordering::SeqCst) < round {
+                thread::yield_now();
+            }
+            let mut expected = [0; PAGE];
+            stamp(&mut expected, round);
+            assert!(manager.pages.lock().unwrap()[..PAGE] == expected, "round {round}");
+        }
+    });
+}
+
 /// The queue is full when the last page has gone into it, and the end of the object must come after it.
 #[test]
 fn a_slow_manager_hears_of_the_end() {

@@ -279,7 +279,8 @@ impl Model {
         let held = self.memory.len() + self.requests.len() + self.aside.len() + self.leaving.len();
         assert_eq!(self.pages.used(), held, "frames are counted");
         assert!(self.pages.used() <= LIMIT + PAGES);
-        assert_eq!(self.pages.is_held(self.id, 0..PAGES), self.held.is_some());
+        let unsettled = self.held.is_some() || !(self.aside.is_empty() && self.leaving.is_empty());
+        assert_eq!(self.pages.is_unsettled(self.id, 0..PAGES), unsettled);
     }
 
     /// At the end every page can be had, with the right content.
