@@ -135,6 +135,17 @@ pub(crate) enum Kind {
     End,
 }
 
+impl Kind {
+    /// Whether punctuation that follows this without a space is a part of it, or begins a comment.
+    pub(crate) fn joins(self, next: Punct) -> bool {
+        let Kind::Punct(punct) = self else { return false };
+        match (punct, next) {
+            (Punct::Percent, Punct::Colon) | (Punct::Slash, Punct::Slash | Punct::Star) => true,
+            _ => Punct::at_start([punct.text(), next.text()].concat().as_bytes()) != Some(punct),
+        }
+    }
+}
+
 impl Token {
     pub(crate) fn new(kind: Kind, symbol: Symbol, span: Span) -> Self {
         Self { kind, symbol, span, space: false, painted: false, doc: 0 }
@@ -216,6 +227,15 @@ mod tests {
         assert_eq!(names.len(), 5003);
         assert_eq!(names.text(Symbol::NONE), "");
         assert_eq!(names.text(Symbol::HAS_INCLUDE_NEXT), "__has_include_next");
+    }
+
+    #[test]
+    fn some_punctuation_would_become_one_token() {
+        let joins = |a, b| Kind::Punct(a).joins(b);
+        assert!(joins(Punct::Caret, Punct::Equal) && joins(Punct::Percent, Punct::Colon));
+        assert!(joins(Punct::Colon, Punct::Greater) && joins(Punct::Slash, Punct::Star));
+        assert!(!joins(Punct::Caret, Punct::LBracket) && !joins(Punct::RParen, Punct::Semicolon));
+        assert!(!Kind::Ident.joins(Punct::Equal));
     }
 
     #[test]

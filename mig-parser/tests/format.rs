@@ -198,6 +198,15 @@ fn blanks_do_not_matter() {
     }
 }
 
+/// Punctuation that would become other punctuation keeps its space.
+#[test]
+fn operators_stay_apart() {
+    for text in ["type t ^ = a;\n", "type t = array[a : > b] of c;\n", "type t = ^ array[] of c;\n"] {
+        let formatted = formatted(text);
+        assert_eq!(unpreprocessed(text.as_bytes()), unpreprocessed(formatted.as_bytes()), "{formatted}");
+    }
+}
+
 /// Pieces of text whose meaning depends on what is beside them.
 const PIECES: &[&str] = &[
     "routine ",
@@ -230,6 +239,8 @@ const PIECES: &[&str] = &[
     ":",
     "=",
     "^",
+    "^ =",
+    ": >",
     "|",
     "%",
     "%:",

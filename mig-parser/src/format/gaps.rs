@@ -256,13 +256,11 @@ impl State {
 
     /// What stands between the last token and this one, inside a statement.
     fn gap(&self, here: &Context<'_>) -> Gap {
-        use Punct::{
-            Bar, Caret, Colon, Comma, Equal, LBrace, LBracket, LParen, Percent, RBracket, RParen, Semicolon,
-        };
+        use Punct::{Bar, Caret, Colon, Comma, Equal, LBrace, LBracket, LParen, RBracket, RParen, Semicolon};
         let Kind::Punct(punct) = here.token.kind else { return self.gap_before_word(here) };
         match punct {
-            // `%:` would be one token.
-            _ if self.last_is(Percent) => here.as_spaced(),
+            // `^` and `=` would be one token.
+            _ if self.last.is_some_and(|(last, _)| last.joins(punct)) => here.as_spaced(),
             Semicolon | Comma | RParen | RBracket => Gap::Nothing,
             Colon if self.brackets > 0 || self.option => Gap::Nothing,
             _ if self.last_is(LBracket) || self.last_is(LParen) || self.last_is(Caret) => Gap::Nothing,

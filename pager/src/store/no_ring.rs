@@ -32,13 +32,4 @@ impl Rings {
     ) {
         match *self {}
     }
-
-    pub(super) fn read(
-        &self,
-        _file: &File,
-        _reads: &mut [(u64, &mut [u8])],
-        _done: &mut dyn FnMut(usize, Result<usize, Errno>),
-    ) {
-        match *self {}
-    }
 }
