@@ -1,4 +1,4 @@
-//! The bindings of the interfaces in this folder, and the link of programs that the kernel loads: at fixed
+//! The bindings of `boot.defs` and `newer.defs`, and the link of programs that the kernel loads: at fixed
 //! addresses, without a C library and its start files.
 
 fn main() -> Result<(), mig_codegen::Error> {
@@ -9,7 +9,7 @@ fn main() -> Result<(), mig_codegen::Error> {
     {
         println!("cargo::rustc-link-arg-bins={argument}");
     }
-    ["boot.defs", "newer.defs", "patient.defs"]
+    ["boot.defs", "newer.defs"]
         .into_iter()
         .try_for_each(|file| mig_codegen::Config::new().include_dir("../../defs/gnu").compile(file))
 }
