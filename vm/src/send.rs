@@ -13,6 +13,7 @@ use crate::core::{Core, MOMENT};
 use crate::lock::lock;
 use crate::object::{Manager, NotSent, Object, Ports, Task};
 use crate::space::PAGE;
+
 impl Core {
     /// Sends to an object's manager. One that was not trusted with all memory is not let into this thread,
     /// which others wait for.

@@ -40,10 +40,7 @@ impl<'b, K: Kernel<Abi: Abi<Format = Typed>>> Builder<'b, K> {
     ///
     /// If `number` is that of anything else, or another ABI's.
     pub fn half(&mut self, number: u8, right: ReceiveRight<K>) {
-        let ty = Type::half::<K::Abi>(number);
-        let (name, _) = self.wire_of(AnyRight::from(right));
-        self.put(ty, port_slot::<K::Abi>(&name_bytes(name)));
-        self.complex = true;
+        self.put_half(Type::half::<K::Abi>(number), right);
     }
 
     /// The same with the deallocate bit.
@@ -52,7 +49,10 @@ impl<'b, K: Kernel<Abi: Abi<Format = Typed>>> Builder<'b, K> {
     ///
     /// As [`half`](Self::half).
     pub fn deallocated_half(&mut self, number: u8, right: ReceiveRight<K>) {
-        let ty = Type::half::<K::Abi>(number).deallocate();
+        self.put_half(Type::half::<K::Abi>(number).deallocate(), right);
+    }
+
+    fn put_half(&mut self, ty: Type, right: ReceiveRight<K>) {
         let (name, _) = self.wire_of(AnyRight::from(right));
         self.put(ty, port_slot::<K::Abi>(&name_bytes(name)));
         self.complex = true;
