@@ -86,7 +86,7 @@ mod service;
 pub mod store;
 
 pub use counters::Statistics;
-pub use pager::{Config, Supplies, SwapPager, THREADS_MAX, Unsequenced, object_calls};
+pub use pager::{Config, Quota, Supplies, SwapPager, THREADS_MAX, Unsequenced, object_calls};
 pub use service::{Duty, Service, StartError};
 
 /// The README's example, compiled.

@@ -17,7 +17,7 @@ use mig_runtime::platform::{Platform, SpawnError, Thread};
 use mig_runtime::{KernReturn, Kernel, SendRight, ServedPorts, Server, Stop};
 
 use crate::store::Store;
-use crate::{Config, SwapPager, object_calls};
+use crate::{Config, Quota, SwapPager, object_calls};
 
 /// A pager that works. Dropping it stops it.
 ///
@@ -104,6 +104,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> Service<K, P, S> {
             Server::until(pager.administration_ports(), stop)
                 .with(default_pager(pager))
                 .with(hurd::default_pager(pager))
+                .with(seqnos_notify(pager))
                 .run_on::<P>()
         })?;
         let ready = prepare.clone();
@@ -177,13 +178,22 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> Service<K, P, S> {
         self.pager.manager_port().make_send()
     }
 
-    /// A right to the port for administrators and those who want objects.
+    /// A right to the port for administrators, and for those who want objects without a quota.
     ///
     /// # Errors
     ///
     /// As `mach_port_insert_right`.
     pub fn administration_right(&self) -> Result<SendRight<K>, KernReturn> {
         self.pager.administration_port().make_send()
+    }
+
+    /// A right for another client: see [`SwapPager::client_right`].
+    ///
+    /// # Errors
+    ///
+    /// As [`SwapPager::client_right`].
+    pub fn client_right(&self, quota: Quota) -> Result<SendRight<K>, KernReturn> {
+        self.pager.client_right(quota)
     }
 
     /// A right to the port for administrators who speak as OSF's pager is spoken to.

@@ -4,7 +4,6 @@ use alloc::collections::TryReserveError;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ffi::CStr;
-use core::sync::atomic::Ordering::Relaxed;
 
 use mach_defs::gnu::default_pager::{
     DefaultPager, DefaultPagerInfo, DefaultPagerObject, DefaultPagerObjectsReply, DefaultPagerPage, VmOffset,
@@ -29,11 +28,14 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> DefaultPager<K> for SwapPager<
         default_pager: Port<'_, K>,
         object_size: VmSize,
     ) -> Result<SendRight<K>, KernReturn> {
-        self.administers(default_pager)?;
+        let client = self.enter(default_pager.name())?;
+        if client.is_none() {
+            self.administers(default_pager)?;
+        }
         let size = wide(object_size);
         let pages = size.div_ceil(self.page_size as u64);
         let port = ReceiveRight::allocate(&self.kernel)?;
-        let entry = self.add_object(Origin::External { pages }, Rights::unused(Arc::new(port)))?;
+        let entry = self.add_object(Origin::External { pages }, Rights::unused(Arc::new(port)), client)?;
         let port = {
             let mut state = entry.lock();
             state.object.right_made();
@@ -44,8 +46,13 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> DefaultPager<K> for SwapPager<
     }
 
     fn default_pager_info(&self, default_pager: Port<'_, K>) -> Result<DefaultPagerInfo, KernReturn> {
-        self.administers(default_pager)?;
-        let space = self.store.space();
+        let mut space = self.store.space();
+        match self.room_of_client(default_pager.name()) {
+            Some([most, more]) => {
+                (space.total, space.free) = (space.total.min(most), space.free.min(more));
+            }
+            None => self.administers(default_pager)?,
+        }
         let bytes = |pages: u64| saturate(pages.saturating_mul(self.page_size as u64));
         Ok(DefaultPagerInfo {
             dpi_total_space: bytes(space.total),
@@ -208,7 +215,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
             (before, state.rights.user.clone())
         };
         let mut from = pages;
-        while let Some(next) = self.forget_pages_from(&turn, from) {
+        while let Some(next) = self.forget_pages_from(&entry, &turn, from) {
             from = next;
         }
         drop(turn);
@@ -221,7 +228,12 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     }
 
     /// Forgets some pages from this one on, and says where to go on. `None` if there are no more.
-    fn forget_pages_from(&self, turn: &Admitted<'_, K, P, S>, mut from: u64) -> Option<u64> {
+    fn forget_pages_from(
+        &self,
+        entry: &Entry<K, P, S>,
+        turn: &Admitted<'_, K, P, S>,
+        mut from: u64,
+    ) -> Option<u64> {
         let mut places = [const { None }; PIECE];
         let mut count = 0;
         {
@@ -233,7 +245,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
             }
             let charged = state.charged.min(count);
             state.charged -= charged;
-            self.others_pages.fetch_sub(charged, Relaxed);
+            self.discharge_others(entry, charged);
         }
         places.into_iter().flatten().for_each(|place| self.store.free(place));
         (count == PIECE as u64).then_some(from)

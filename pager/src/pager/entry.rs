@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use mig_runtime::platform::{Condvar, Holding, Mutex, MutexGuard, Platform};
 use mig_runtime::{Kernel, NameOf, ReceiveRight, SendRight, Seqno};
 
+use super::clients::MemberOf;
 use super::control::Control;
 use crate::buffers::Data;
 use crate::object::{Object, Origin, Turn};
@@ -23,6 +24,8 @@ pub(crate) struct Entry<K: Kernel, P: Platform, S: Store> {
     /// A number that tells it apart, for administrators.
     pub(crate) handle: u32,
     pub(crate) origin: Origin,
+    /// The client that it counts as one of.
+    pub(crate) client: Option<MemberOf<K, P, S>>,
     state: Mutex<P, State<K, P, S>>,
     /// A message has been admitted, and somebody waits for that.
     turn: P::Condvar,
@@ -83,7 +86,12 @@ impl<K: Kernel> Rights<K> {
 }
 
 impl<K: Kernel, P: Platform, S: Store> Entry<K, P, S> {
-    pub(crate) fn new(handle: u32, object: Object<Place<S>, Shared<K, P>>, rights: Rights<K>) -> Arc<Self> {
+    pub(crate) fn new(
+        handle: u32,
+        object: Object<Place<S>, Shared<K, P>>,
+        rights: Rights<K>,
+        client: Option<MemberOf<K, P, S>>,
+    ) -> Arc<Self> {
         let (name, origin) = (rights.port.name(), object.origin());
         let state = State {
             object,
@@ -96,7 +104,7 @@ impl<K: Kernel, P: Platform, S: Store> Entry<K, P, S> {
             stopped: false,
         };
         let (state, turn) = (Mutex::<P, _>::new(state), P::Condvar::default());
-        Arc::new(Self { name, handle, origin, state, turn })
+        Arc::new(Self { name, handle, origin, client, state, turn })
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, P, State<K, P, S>> {

@@ -112,7 +112,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         }
         let user = Arc::new(User { control: Control::new(control), name });
         let rights = Rights { user: Some(user), ..Rights::unused(Arc::new(port)) };
-        let entry = self.add_object(Origin::Internal, rights)?;
+        let entry = self.add_object(Origin::Internal, rights, None)?;
         self.watch(&entry, 0)
     }
 
@@ -271,6 +271,9 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         if asked_for && self.backing_stores.has(at.port) {
             return self.backing_store_left(at.port);
         }
+        if asked_for && self.clients.left(at.port) {
+            return Ok(());
+        }
         let entry = self.entry(at.port)?;
         let turn = self.turn(&entry, at)?;
         if !asked_for {
@@ -403,7 +406,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         if entry.origin == Origin::Internal || state.object.pages().is_noted(page) {
             return true;
         }
-        let fits = self.charge_others();
+        let fits = self.charge_others(entry);
         state.charged += u64::from(fits);
         fits
     }
@@ -618,6 +621,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     pub(super) fn is_own_port(&self, name: NameOf<K>) -> bool {
         [&self.manager, &self.administration].iter().any(|port| port.name() == name)
             || self.backing_stores.has(name)
+            || self.clients.has(name)
             || self.find(name).is_some()
     }
 

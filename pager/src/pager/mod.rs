@@ -3,6 +3,7 @@
 mod administration;
 mod answers;
 mod backing_stores;
+mod clients;
 mod control;
 mod entry;
 mod fronts;
@@ -22,6 +23,7 @@ use mig_runtime::platform::{Mutex, Platform};
 use mig_runtime::{KernReturn, Kernel, NameOf, OolMemory, PortSet, ReceiveRight, Unclaimed};
 
 use self::backing_stores::BackingStores;
+use self::clients::{Clients, MemberOf};
 use self::entry::{Entry, Place, Rights, Shared};
 use self::objects::Objects;
 use self::transfers::Transfers;
@@ -33,6 +35,7 @@ use crate::object::{Object, Origin};
 use crate::store::{SameFilled, Space, Store};
 
 pub use self::administration::object_calls;
+pub use self::clients::Quota;
 pub use self::fronts::Unsequenced;
 
 /// How much memory and how many threads a pager takes, and how it decides.
@@ -161,7 +164,7 @@ pub struct SwapPager<K: Kernel<Abi = Gnu>, P: Platform, S: Store> {
     /// Around the manager port.
     service: PortSet<K>,
     administration: ReceiveRight<K>,
-    /// Around the administrators' port.
+    /// Around the administrators' port and those of clients.
     administrators: PortSet<K>,
     internal: PortSet<K>,
     external: PortSet<K>,
@@ -176,6 +179,7 @@ pub struct SwapPager<K: Kernel<Abi = Gnu>, P: Platform, S: Store> {
     nodes: Arc<Pool<P, Place<S>, Shared<K, P>>>,
     /// The same for objects that are not the kernel's, which get a share of it.
     others_nodes: Arc<Others<P, Place<S>, Shared<K, P>>>,
+    clients: Clients<K, P, S>,
     areas: Mutex<P, Option<Arc<dyn Areas<K>>>>,
     backing_stores: BackingStores<K, P>,
     counters: Counters,
@@ -242,6 +246,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
             internal_buffers,
             external_buffers,
             others_pages: AtomicU64::new(0),
+            clients: Clients::new(),
             areas: Mutex::<P, _>::new(None),
             backing_stores: BackingStores::new(stores_port, stores_set),
             counters: Counters::default(),
@@ -268,12 +273,13 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         &self.service
     }
 
-    /// The port for administrators and those who want objects: for the calls of `default_pager` alone.
+    /// The port for administrators, and for those who want objects without a [quota](Self::client_right): for
+    /// the calls of `default_pager` alone.
     pub fn administration_port(&self) -> &ReceiveRight<K> {
         &self.administration
     }
 
-    /// The set that the administrators' port is in.
+    /// The set that the administrators' port is in, and those of clients.
     pub fn administration_ports(&self) -> &PortSet<K> {
         &self.administrators
     }
@@ -353,12 +359,29 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         self.store.stop_waiting();
     }
 
-    /// Counts one more page of an object that is not the kernel's; false if they have as many as they may.
-    fn charge_others(&self) -> bool {
+    /// Counts one more page of an object that is not the kernel's; false if such objects have as many as they
+    /// may, or those of its client.
+    fn charge_others(&self, entry: &Entry<K, P, S>) -> bool {
         let share = u64::from(self.config.external_share.min(100));
         let most = self.store.space().total.saturating_mul(share) / 100;
         let one_more = |pages| (pages < most).then_some(pages + 1);
-        self.others_pages.fetch_update(Relaxed, Relaxed, one_more).is_ok()
+        let client = entry.client.as_ref().map(|client| client.account());
+        if !client.is_none_or(|client| client.charge()) {
+            return false;
+        }
+        let fits = self.others_pages.fetch_update(Relaxed, Relaxed, one_more).is_ok();
+        if let Some(client) = client.filter(|_| !fits) {
+            client.give_back(1);
+        }
+        fits
+    }
+
+    /// This many pages that were counted so are there no more.
+    fn discharge_others(&self, entry: &Entry<K, P, S>, pages: u64) {
+        self.others_pages.fetch_sub(pages, Relaxed);
+        if let Some(client) = &entry.client {
+            client.account().give_back(pages);
+        }
     }
 
     fn find(&self, port: NameOf<K>) -> Option<Arc<Entry<K, P, S>>> {
@@ -366,16 +389,23 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     }
 
     /// Makes an entry for an object, and lets its messages come.
-    fn add_object(&self, origin: Origin, rights: Rights<K>) -> Result<Arc<Entry<K, P, S>>, KernReturn> {
+    fn add_object(
+        &self,
+        origin: Origin,
+        rights: Rights<K>,
+        client: Option<MemberOf<K, P, S>>,
+    ) -> Result<Arc<Entry<K, P, S>>, KernReturn> {
         let set = match origin {
             Origin::Internal => &self.internal,
             Origin::External { .. } => &self.external,
         };
-        let object = match origin {
-            Origin::Internal => Object::new(origin, self.config.hand_backs, self.nodes.clone()),
-            Origin::External { .. } => Object::new(origin, self.config.hand_backs, self.others_nodes.clone()),
+        let hand_backs = self.config.hand_backs;
+        let object = match (origin, &client) {
+            (Origin::Internal, _) => Object::new(origin, hand_backs, self.nodes.clone()),
+            (_, None) => Object::new(origin, hand_backs, self.others_nodes.clone()),
+            (_, Some(client)) => Object::new(origin, hand_backs, client.account().clone()),
         };
-        let entry = Entry::new(self.objects.next_handle(), object, rights);
+        let entry = Entry::new(self.objects.next_handle(), object, rights, client);
         self.objects.add(&entry)?;
         // Only now, because from now on others look for it.
         let port = entry.lock().rights.port.clone();

@@ -9,7 +9,6 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::mem;
-use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
 
 use mig_runtime::abi::Gnu;
@@ -557,7 +556,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         for _ in 0..PIECE {
             let Some(places) = entry.lock().object.pages_mut().forget_some() else {
                 let charged = mem::take(&mut entry.lock().charged);
-                self.others_pages.fetch_sub(charged, Relaxed);
+                self.discharge_others(&entry, charged);
                 return self.objects.gone(&entry);
             };
             places.for_each(|place| self.store.free(place));

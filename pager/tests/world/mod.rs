@@ -452,8 +452,10 @@ impl<S: Store, P: Platform> World<S, P> {
             .with(seqnos_memory_object_default(pager))
             .with(default_pager::default_pager(pager))
             .unclaimed(|message| pager.unclaimed(message));
-        let administration =
-            Server::on(pager.administration_ports()).with(default_pager::default_pager(pager));
+        let administration = Server::on(pager.administration_ports())
+            .with(default_pager::default_pager(pager))
+            .with(hurd::default_pager(pager))
+            .with(seqnos_notify(pager));
         let stores = Server::on(pager.backing_store_ports())
             .with(backing_store(pager))
             .with(default_pager::default_pager(pager))

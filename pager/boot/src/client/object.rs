@@ -124,8 +124,31 @@ pub(crate) fn ask(checks: &mut Checks, host: &SendRight, mebibytes: u32) {
     // Not an object, but a port that exists.
     let none = default_pager::default_pager_object_pages(&manager, &manager, 0);
     checks.that(none.is_err(), "the pager has pages of what is none of its objects");
+    ask_as_client(checks);
     memory.check(checks, 1, |_| true);
     checks.that(mach_port::mach_port_type(&task(), manager.name()).is_ok(), "the right to the pager");
+}
+
+/// Asks for more than a client's quota, and uses what it has.
+fn ask_as_client(checks: &mut Checks) {
+    const OBJECTS: u32 = 2;
+    const PAGES: u32 = 512;
+    let client = supervisor().and_then(|port| boot::boot_client(&port, OBJECTS, PAGES)).expect("boot_client");
+    let info = default_pager::default_pager_info(&client).expect("default_pager_info");
+    let room = (info.dpi_total_space as usize, info.dpi_free_space as usize);
+    let all = PAGES as usize * PAGE;
+    checks.that_is(room == (all, all), format_args!("the room of a client: {room:?}"));
+    let list = default_pager::default_pager_objects(&client, 0, 0);
+    checks.that(list.is_err(), "a client sees all objects");
+    let mut objects = [(); OBJECTS as usize].map(|()| Memory::map(&create(&client, 1), 1, false));
+    for (memory, round) in objects.iter_mut().zip(4..) {
+        memory.fill(round, |_| true);
+    }
+    let one_more = default_pager::default_pager_object_create(&client, PAGE as VmAddress);
+    checks.that(one_more.is_err(), "a client has more objects than its quota");
+    for (memory, round) in objects.iter().zip(4..) {
+        memory.check(checks, round, |_| true);
+    }
 }
 
 /// Uses other memory until some of this memory has been paged out.

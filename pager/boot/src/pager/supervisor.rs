@@ -6,6 +6,7 @@ use gnumach::exception::{self, Report};
 use gnumach::{Bare, GnuMach, ReceiveRight, SendRight, println};
 use mach_defs::gnu::notify::{self, Notify};
 use mach_defs::gnu::{exc, mach};
+use mach_pager::Quota;
 use mig_runtime::platform::Mutex;
 use mig_runtime::{DeadName, KernReturn, Name, Port, PortSet, Server};
 
@@ -15,6 +16,9 @@ use crate::{Pager, set_manager};
 
 /// How often it looks whether the pagers are at work, in milliseconds.
 const HEALTH: u32 = 1000;
+
+/// Bytes for what is noted of a client's pages.
+const QUOTA_NOTES: usize = 64 << 10;
 
 /// `TASK_BOOTSTRAP_PORT`
 const TASK_BOOTSTRAP_PORT: i32 = 4;
@@ -148,6 +152,16 @@ impl Boot<GnuMach> for Supervisor<'_> {
 
     fn boot_backing_stores(&self, _boot: Port<'_, GnuMach>) -> Result<SendRight, KernReturn> {
         self.pagers.first().ok_or(KernReturn::KERN_FAILURE)?.backing_store_right()
+    }
+
+    fn boot_client(
+        &self,
+        _boot: Port<'_, GnuMach>,
+        objects: Natural,
+        pages: Natural,
+    ) -> Result<SendRight, KernReturn> {
+        let quota = Quota { objects: objects as usize, pages: pages.into(), map_bytes: QUOTA_NOTES };
+        self.pagers.first().ok_or(KernReturn::KERN_FAILURE)?.client_right(quota)
     }
 
     fn boot_manager(&self, _boot: Port<'_, GnuMach>, pager: Natural) -> Result<(), KernReturn> {
