@@ -1,8 +1,9 @@
 //! Runs of the pager as the default memory manager, with programs that use more memory than there is.
 
-use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fs, io};
 
 use super::kernel::Kernel;
 use super::programs::PAGER;
@@ -23,6 +24,9 @@ pub(crate) struct Run {
     pub(crate) disks: usize,
     /// Paging space on each, in MiB.
     pub(crate) space: u32,
+    /// It is a partition as `mkswap` makes them, in a file that has room for what is written to it and no
+    /// more: this machine need not have as much.
+    pub(crate) of_linux: bool,
     /// Pages of the disks that fail.
     pub(crate) faults: &'static [Fault],
     pub(crate) programs: Vec<Program>,
@@ -101,6 +105,7 @@ impl Run {
             processors: 1,
             disks: programs.iter().map(|program| program.disks()).max().unwrap_or(1),
             space: 64,
+            of_linux: false,
             faults: &[],
             programs: programs.to_vec(),
             happens: &[],
@@ -158,6 +163,10 @@ impl Run {
         if file.exists() {
             fs::remove_file(&file).map_err(|error| format!("{}: {error}", file.display()))?;
         }
+        if self.of_linux {
+            let made = swap_of_linux(&file, self.space);
+            return made.map(|()| file.clone()).map_err(|error| format!("{}: {error}", file.display()));
+        }
         run(cargo()
             .args(["run", "--quiet", "--package", "mach-pager", "--", "format", "--size"])
             .arg(format!("{}M", self.space))
@@ -186,6 +195,16 @@ impl Run {
             let _ = fs::remove_file(Self::disk(at));
         }
     }
+}
+
+/// A file without space of its own that Linux would swap to: after 1024 bytes the version and the number of
+/// the last page, and at the end of the first page a signature.
+fn swap_of_linux(path: &Path, mebibytes: u32) -> io::Result<()> {
+    let pages = mebibytes << 8;
+    let file = fs::File::create(path)?;
+    file.set_len(u64::from(mebibytes) << 20)?;
+    file.write_all_at(&[1, pages - 1].map(u32::to_le_bytes).concat(), 1024)?;
+    file.write_all_at(b"SWAPSPACE2", 4096 - 10)
 }
 
 /// A file as the disk with a number, with the faults that QEMU's `blkdebug` makes, as `-drive` has it.
