@@ -134,6 +134,11 @@ fn children_see_the_memory_as_it_was_at_the_fork() {
 }
 
 #[test]
+fn the_locale_is_there_whenever_a_thread_begins() {
+    family("locale", &[]);
+}
+
+#[test]
 fn a_program_that_becomes_another_is_paged_still() {
     family("exec", &[]);
 }

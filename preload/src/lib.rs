@@ -12,7 +12,8 @@
 //!
 //! `settings` is what the command has said, `paging` the kernel's half and the pager, `window` the addresses
 //! that paged memory has, `heap` and `malloc` the allocator, `mapping` what stands in front of `mmap`,
-//! `report` what the command is told, `descriptors` keeps this library's files apart from the program's;
+//! `report` what the command is told, `descriptors` keeps this library's files apart from the program's, and
+//! `locale` what every thread reads when it begins apart from what is paged;
 //! `fork` sees to it that a child has its memory, and `snapshot` is what of that is not in its place.
 #![cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
 
@@ -21,6 +22,7 @@ mod descriptors;
 mod exit;
 mod fork;
 mod heap;
+mod locale;
 mod malloc;
 mod mapping;
 mod own;

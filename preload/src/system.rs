@@ -1,6 +1,6 @@
 //! The functions that this library stands in front of, and those of the system beneath them.
 
-use std::ffi::{CStr, c_int, c_long, c_uint, c_void};
+use std::ffi::{CStr, c_char, c_int, c_long, c_uint, c_void};
 use std::mem;
 use std::ptr;
 use std::sync::atomic::AtomicPtr;
@@ -14,6 +14,8 @@ pub(crate) type PthreadCreate =
     unsafe extern "C" fn(*mut libc::pthread_t, *const libc::pthread_attr_t, ThreadBody, *mut c_void) -> c_int;
 
 pub(crate) type UsableSize = unsafe extern "C" fn(*mut c_void) -> size_t;
+
+pub(crate) type SetLocale = unsafe extern "C" fn(c_int, *const c_char) -> *mut c_char;
 
 /// The next function of a name.
 struct Next {
@@ -49,6 +51,13 @@ pub(crate) fn usable_size() -> Option<UsableSize> {
     static NEXT: Next = Next::new(c"malloc_usable_size");
     // SAFETY: the function of this name has this type.
     NEXT.get().map(|found| unsafe { mem::transmute::<*mut c_void, UsableSize>(found) })
+}
+
+/// The C library's `setlocale`.
+pub(crate) fn setlocale() -> Option<SetLocale> {
+    static NEXT: Next = Next::new(c"setlocale");
+    // SAFETY: the function of this name has this type.
+    NEXT.get().map(|found| unsafe { mem::transmute::<*mut c_void, SetLocale>(found) })
 }
 
 /// Says of a call that failed why.

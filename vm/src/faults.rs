@@ -39,10 +39,10 @@ enum Outcome {
 }
 
 impl Core {
-    /// Takes faults, in turns with other threads, until `stop` can be read.
-    pub(crate) fn run(&self, stop: &impl AsFd, follow: bool) {
+    /// Takes faults, in turns with other threads, until `stop` can be read. `place` is where this thread
+    /// stays, if it is to.
+    pub(crate) fn run(&self, stop: &impl AsFd, mut place: Option<Place>) {
         let Places::Touched { memory, .. } = &self.places else { return };
-        let mut place = follow.then(Place::new).flatten();
         while self.handlers.lead() {
             if !self.lead(memory, stop, &mut place) {
                 self.handlers.end();

@@ -73,6 +73,7 @@ pub(crate) struct Place {
     /// The processors on which it may be.
     allowed: CpuSet,
     here: Option<usize>,
+    may_be_idle: bool,
     /// What tells how long it has waited for the processor; `None` where it cannot run as idle.
     delays: Option<File>,
     delay: u64,
@@ -89,10 +90,19 @@ const LOOK_AT_DELAY: u64 = 8;
 const AWAY: u64 = 1 << 14;
 
 impl Place {
-    /// For this thread.
-    pub(crate) fn new() -> Option<Self> {
+    /// For this thread, which may run as idle if [that is so](may_be_idle).
+    pub(crate) fn new(may_be_idle: bool) -> Option<Self> {
         let allowed = sched_getaffinity(None).ok()?;
-        Some(Self { allowed, here: None, delays: None, delay: 0, is_idle: false, faults: 0, idle_from: 0 })
+        Some(Self {
+            allowed,
+            here: None,
+            may_be_idle,
+            delays: None,
+            delay: 0,
+            is_idle: false,
+            faults: 0,
+            idle_from: 0,
+        })
     }
 
     /// A fault of this thread has been taken.
@@ -100,7 +110,7 @@ impl Place {
         self.faults += 1;
         if self.faults % LOOK_AT_THREAD == 0 {
             self.follow(thread);
-            if self.faults == LOOK_AT_THREAD && may_be_idle() {
+            if self.faults == LOOK_AT_THREAD && self.may_be_idle {
                 self.delays = File::open("/proc/thread-self/schedstat").ok();
             }
             if !self.is_idle && self.faults >= self.idle_from && self.delays.is_some() {
@@ -164,8 +174,10 @@ fn processor(text: &str) -> Option<usize> {
     from_third.split_whitespace().nth(39 - 3)?.parse().ok()
 }
 
-/// True if a thread that runs as idle can come back from that, which takes a privilege.
-fn may_be_idle() -> bool {
+/// True if a thread that runs as idle can come back from that, which takes a privilege. To find out takes a
+/// thread, so this is asked before any memory is paged: a thread reads what the C library keeps for the whole
+/// process, and where a page of that is not there, whoever takes faults must not wait for the thread.
+pub(crate) fn may_be_idle() -> bool {
     let there_and_back = || run_as(libc::SCHED_IDLE) && run_as(libc::SCHED_OTHER);
     // If not it is this thread that stays there.
     std::thread::Builder::new().spawn(there_and_back).is_ok_and(|thread| thread.join().unwrap_or(false))

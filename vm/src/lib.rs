@@ -124,6 +124,7 @@ use mig_runtime::{KernReturn, SendRight, Server, Stop};
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::core::Core;
+use crate::handlers::Place;
 use crate::lock::lock;
 use crate::object::Task;
 pub use keep::KeptObject;
@@ -375,10 +376,14 @@ impl Vm {
         let (core, stop) = (running.core.clone(), running.stop.clone());
         match limits.faults {
             Faults::Thread => {
+                let follow = limits.placement == Placement::Follow;
+                let may_be_idle = follow && handlers::may_be_idle();
                 for _ in 0..limits.handlers.max(1) {
                     let (core, stop) = (core.clone(), stop.clone());
-                    let follow = limits.placement == Placement::Follow;
-                    running.spawn("vm faults", move || core.run(&stop, follow))?;
+                    running.spawn("vm faults", move || {
+                        let place = follow.then(|| Place::new(may_be_idle)).flatten();
+                        core.run(&stop, place);
+                    })?;
                 }
             }
             Faults::Signal => signal::serve(&core)?,

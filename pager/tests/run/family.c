@@ -3,6 +3,8 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <langinfo.h>
+#include <locale.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -429,6 +431,30 @@ static void forks(void)
     SHOULD(all_hold(7));
 }
 
+static int speaks_utf8(void)
+{
+    return strcmp(nl_langinfo(CODESET), "UTF-8") == 0 && strcmp(setlocale(LC_ALL, NULL), "C.UTF-8") == 0;
+}
+
+/* What the C library keeps for the whole process every thread reads when it begins, also one of the library in
+   a child whose memory is not paged yet. */
+static void locales(void)
+{
+    SHOULD(setlocale(LC_ALL, "C.UTF-8") && speaks_utf8());
+    size_t size = 500 * PAGE;
+    unsigned char *memory = map(size);
+    for (unsigned turn = 0; turn < 10; turn++) {
+        fill(memory, size, turn);
+        pid_t child = fork();
+        if (child == 0)
+            _exit(speaks_utf8() && holds(memory, size, turn) ? 0 : 1);
+        SHOULD(wait_for(child) == 0);
+        SHOULD(speaks_utf8() && holds(memory, size, turn));
+        /* For the next turn the tables are new ones. */
+        SHOULD(setlocale(LC_ALL, "C") && setlocale(LC_ALL, "C.UTF-8"));
+    }
+}
+
 int main(int count, char **arguments)
 {
     const char *part = count > 1 ? arguments[1] : "";
@@ -449,6 +475,8 @@ int main(int count, char **arguments)
         descriptors();
     else if (strcmp(part, "fork") == 0)
         forks();
+    else if (strcmp(part, "locale") == 0)
+        locales();
     else if (strcmp(part, "exec") == 0)
         execl("/proc/self/exe", arguments[0], "system", NULL);
     else if (strcmp(part, "abort") == 0)
