@@ -23,6 +23,7 @@ extern "C" fn start() {
 const FAILED: i32 = 1;
 
 fn begin(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
+    exit::on_panic();
     if !thread::prepare() {
         return Err("there is no room for a key of threads".into());
     }
