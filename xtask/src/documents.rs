@@ -30,7 +30,7 @@ const OTHERS: &[&str] = &[
 ];
 
 /// The programs of this repository, and the packages that they are in.
-const OURS: &[(&str, &str)] = &[("mig", "mig-cli"), ("mach-pager", "mach-pager"), ("machrun", "machrun")];
+const OURS: &[(&str, &str)] = &[("mig", "mig-cli"), ("mach-pager", "mach-pager-cli"), ("machrun", "machrun")];
 
 /// Looks at every block of every document.
 pub(crate) fn check() -> StepResult {

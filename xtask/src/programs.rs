@@ -29,7 +29,7 @@ pub(crate) fn run_all() -> ExitCode {
 
 /// False if a program printed something else than without the pager.
 fn table() -> Result<bool, String> {
-    run(cargo().args(["build", "--release", "-p", "mach-pager", "-p", "mach-preload"]))?;
+    run(cargo().args(["build", "--release", "-p", "mach-pager-cli"]))?;
     let folder = target().join("programs");
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     println!("| | resident | alone | paged | faults, half within | pages in | pages out | same output |");

@@ -41,6 +41,7 @@ const STEPS: &[Step] = &[
     ("the book's compiler, in a browser", book::try_it),
     ("editors", editors::check),
     ("packages, packed and built against each other", packed),
+    ("packages, the command mach-pager installed", installed),
     ("a program without std", no_std),
     ("instructions for a message, against C", bench::instructions),
     ("fuzzing, 20 seconds a target", fuzz::check),
@@ -157,6 +158,23 @@ fn packed() -> StepResult {
     let folder = folder.map_err(|e| format!("a folder in {}: {e}", target().display()))?;
     let publish = ["publish", "--workspace", "--dry-run", "--allow-dirty", "--quiet", "--target-dir"];
     done(cargo().args(publish).arg(folder.path()))
+}
+
+/// What `cargo install` installs has all that it needs: the command runs a program, or says that it is not
+/// permitted to.
+fn installed() -> StepResult {
+    let folder = tempfile::Builder::new().prefix("installed-").tempdir_in(target());
+    let folder = folder.map_err(|e| format!("a folder in {}: {e}", target().display()))?;
+    let install = ["install", "--quiet", "--debug", "--locked", "--path", "pager/cli", "--root"];
+    command::run(cargo().args(install).arg(folder.path()))?;
+    let run = program(folder.path().join("bin/mach-pager")).args(["run", "true"]).output();
+    let run = run.map_err(|error| format!("mach-pager: {error}"))?;
+    let said = String::from_utf8_lossy(&run.stderr).into_owned();
+    match run.status.success() {
+        true if said.contains("  faults  ") => Ok(Outcome::Passed),
+        false if said.contains("userfaultfd") || said.contains("Linux 6.8") => Ok(Outcome::Skipped(said)),
+        _ => Err(format!("`mach-pager run true`: {}\n{said}", run.status)),
+    }
 }
 
 /// Links a program that has the libraries and no standard library, and runs it.

@@ -168,7 +168,7 @@ impl Run {
             return made.map(|()| file.clone()).map_err(|error| format!("{}: {error}", file.display()));
         }
         run(cargo()
-            .args(["run", "--quiet", "--package", "mach-pager", "--", "format", "--size"])
+            .args(["run", "--quiet", "--package", "mach-pager-cli", "--", "format", "--size"])
             .arg(format!("{}M", self.space))
             .arg(&file))?;
         Ok(file)

@@ -62,7 +62,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
 fn compare(options: &Options) -> Result<(), String> {
     run_command(cargo().args(["build", "--release", "-p", "mach-vm", "--example", "paging"]))?;
     if !options.no_programs {
-        run_command(cargo().args(["build", "--release", "-p", "mach-pager", "-p", "mach-preload"]))?;
+        run_command(cargo().args(["build", "--release", "-p", "mach-pager-cli"]))?;
     }
     let folder = target().join("paging");
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;

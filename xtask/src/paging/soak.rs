@@ -7,9 +7,9 @@ use crate::command::{cargo, program, root, run, target};
 
 pub(super) fn run_it(time: &str) -> Result<(), String> {
     let seconds = seconds(time).ok_or("--soak: a time is to be like 90s or 10m")?;
-    run(cargo().args(["build", "--release", "-p", "mach-pager", "-p", "mach-preload"]))?;
+    run(cargo().args(["build", "--release", "-p", "mach-pager-cli"]))?;
     let soak = target().join("soak");
-    let source = root().join("pager/tests/run/soak.c");
+    let source = root().join("pager/cli/tests/run/soak.c");
     run(program("gcc").args(["-O1", "-pthread", "-o"]).arg(&soak).arg(source))?;
     let mut command = Command::new(made("mach-pager"));
     command.args(["run", "--resident", "8M", "--"]).arg(soak).arg(format!("{seconds}s"));

@@ -1,17 +1,18 @@
 //! `mach-pager run`: a program in memory that is larger than what may be resident.
 
 mod child;
+mod library;
 mod program;
 mod report;
 
 use std::error::Error;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
+use std::fs;
 use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus};
 use std::time::{Duration, Instant};
-use std::{env, fs};
 
 #[cfg(feature = "compression")]
 use super::demo::Compress;
@@ -19,6 +20,7 @@ use clap::Args;
 use clap::error::ErrorKind;
 
 use super::Bytes;
+use library::Library;
 use mach_vm::Limits;
 use report::{Figures, Table};
 
@@ -27,9 +29,6 @@ const LEAST: u64 = Limits::LEAST as u64;
 /// A temporary swap file has room for this many times what may be resident, and at least for this.
 const TIMES: u64 = 16;
 const SWAP_LEAST: u64 = 1 << 30;
-
-/// The library, by the name that cargo gives it.
-const LIBRARY: &str = "libmach_preload.so";
 
 /// Run a program in memory that is larger than what may be resident
 ///
@@ -68,10 +67,6 @@ pub(crate) struct Run {
     #[arg(long)]
     progress: bool,
 
-    /// The library to load, libmach_preload.so; without, the one beside this command
-    #[arg(long, value_name = "FILE")]
-    library: Option<PathBuf>,
-
     /// The program and its arguments
     #[arg(value_name = "PROGRAM", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     program: Vec<OsString>,
@@ -87,7 +82,7 @@ impl Run {
         let swap = swap.unwrap_or_else(|problem| wrong(format!("--swap: {problem}")));
         let program = program::find(&self.program[0])?;
         program::check(&program)?;
-        let library = self.library()?;
+        let library = Library::new()?;
         // Before the program runs, so that its work is not lost for this.
         let json = self.report.as_ref().map(|path| {
             fs::File::create(path).map_err(|error| format!("{} cannot be written: {error}", path.display()))
@@ -97,7 +92,9 @@ impl Run {
         let start = Instant::now();
         let mut command = Command::new(&program);
         command.args(&self.program[1..]);
-        self.tell(&mut command, &swap, &library, &figures.path())?;
+        self.tell(&mut command, &swap);
+        command.env("MACH_PRELOAD_REPORT", figures.path());
+        library.load_into(&mut command);
         let status = child::run(&mut command, |time| {
             if self.progress {
                 progress(&figures, time);
@@ -125,13 +122,7 @@ impl Run {
     }
 
     /// Tells the library by the environment what to do.
-    fn tell(
-        &self,
-        command: &mut Command,
-        swap: &[PathBuf],
-        library: &Path,
-        report: &OsStr,
-    ) -> Result<(), Box<dyn Error>> {
+    fn tell(&self, command: &mut Command, swap: &[PathBuf]) {
         let swap_size = self.swap_size.map_or((TIMES * self.resident.0).max(SWAP_LEAST), |size| size.0);
         command.env("MACH_PRELOAD_PARENT", std::process::id().to_string());
         command.env("MACH_PRELOAD_RESIDENT", self.resident.0.to_string());
@@ -142,44 +133,10 @@ impl Run {
         // Where this command is in memory that is paged, too, the list ends here all the same.
         command.env_remove(variable(swap.len()));
         command.env("MACH_PRELOAD_SWAP_SIZE", swap_size.to_string());
-        command.env("MACH_PRELOAD_REPORT", report);
         command.env_remove("MACH_PRELOAD_COMPRESS");
         #[cfg(feature = "compression")]
         if let Some(codec) = self.compress {
             command.env("MACH_PRELOAD_COMPRESS", codec.name());
-        }
-        let mut preload = library.as_os_str().to_owned();
-        if let Some(others) = env::var_os("LD_PRELOAD").filter(|others| !others.is_empty()) {
-            preload.push(":");
-            preload.push(others);
-        }
-        command.env("LD_PRELOAD", preload);
-        Ok(())
-    }
-
-    /// Where the library is: where it was said; where cargo makes it, for this command or for its tests; or
-    /// where an installation has it.
-    fn library(&self) -> Result<PathBuf, String> {
-        let places = match &self.library {
-            Some(path) => vec![std::path::absolute(path).unwrap_or_else(|_| path.clone())],
-            None => {
-                let command =
-                    env::current_exe().map_err(|error| format!("where this command is: {error}"))?;
-                let folder = command.parent().unwrap_or(Path::new("/"));
-                ["deps", ".", "../lib"].map(|place| folder.join(place).join(LIBRARY)).into()
-            }
-        };
-        let found = places.iter().find(|path| path.is_file());
-        let found = found.ok_or_else(|| {
-            format!(
-                "{} is not there: `cargo build --release -p mach-preload` makes it; put it beside this command, or name it with --library",
-                places.last().map_or(LIBRARY.into(), |path| path.display().to_string())
-            )
-        })?;
-        // The dynamic linker takes these for the end of a name.
-        match found.as_os_str().as_encoded_bytes().iter().any(|byte| [b' ', b':'].contains(byte)) {
-            true => Err(format!("{}: a path with a space or a colon cannot be preloaded", found.display())),
-            false => Ok(found.clone()),
         }
     }
 }

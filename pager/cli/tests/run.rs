@@ -341,6 +341,23 @@ fn the_end_of_the_program_is_the_end_of_the_command() {
     fs::remove_dir_all(program.parent().unwrap()).unwrap();
 }
 
+/// The command has its library in itself, and needs no other file: neither does the command that it runs.
+#[test]
+fn a_copy_of_the_command_runs_a_copy_of_it() {
+    if !is_permitted() {
+        return;
+    }
+    let folder = tempfile::tempdir_in(folder()).unwrap();
+    let copy = folder.path().join("copy of it: one file");
+    fs::copy(env!("CARGO_BIN_EXE_mach-pager"), &copy).unwrap();
+    let output = Command::new(&copy).arg("run").arg(&copy).args(["run", "sh", "-c", "exit 7"]).output();
+    let output = output.unwrap();
+    let tables = error(&output);
+    assert_eq!(output.status.code(), Some(7), "{tables}");
+    assert_eq!(tables.matches("  faults  ").count(), 2, "{tables}");
+    assert!(!tables.contains("preload"), "{tables}");
+}
+
 /// A program that pages itself has what it prints for itself.
 #[test]
 fn output_and_input_are_the_programs() {
@@ -376,7 +393,6 @@ fn what_cannot_be_paged_is_refused_before_it_runs() {
         (vec!["--swap", "nbd+unix:///swap"], touch.into(), 2, "the socket is missing, as in nbd+unix:"),
         (vec!["--swap", "nbds://localhost/"], touch.into(), 2, "there is no TLS here; a tunnel such as"),
         (vec![], vec![], 2, "PROGRAM"),
-        (vec!["--library", "/nowhere/lib.so"], touch.into(), 1, "/nowhere/lib.so is not there: `cargo build"),
         (vec!["--report", "/nowhere/report"], touch.into(), 1, "/nowhere/report cannot be written: "),
         (vec![], vec!["no-program-of-this-name"], 1, "there is no program no-program-of-this-name in PATH"),
         (vec![], vec![&text], 1, "this is no program"),

@@ -1,6 +1,5 @@
 //! Paging space on NBD servers: Debian's, stopped, killed and started again, and servers that are up to no
 //! good.
-#![cfg(feature = "std")]
 
 mod nbd_server;
 

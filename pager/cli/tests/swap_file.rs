@@ -1,5 +1,4 @@
 //! Swap files on the file systems of this machine, by the command and by the library.
-#![cfg(feature = "std")]
 
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, symlink};
