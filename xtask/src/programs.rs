@@ -1,11 +1,15 @@
 //! `cargo xtask programs`: real programs under `mach-pager run`, beside themselves as they are.
 
+mod redis;
+
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::command::{cargo, program, read, run, target};
+use crate::apt;
+use crate::command::{cargo, program, read, run, target, works};
+use crate::report::Outcome;
 
 /// A program, and how much of its memory may be resident: about a quarter.
 pub(crate) struct Program {
@@ -35,10 +39,22 @@ fn table() -> Result<bool, String> {
     println!("| | resident | alone | paged | faults, half within | pages in | pages out | same output |");
     println!("|---|---|---|---|---|---|---|---|");
     let mut all = true;
-    for program in programs(&folder, 1)? {
+    for program in programs(&folder, 1)?.into_iter().chain(numpy()?) {
         all &= row(&program, &folder)?;
     }
-    Ok(all)
+    Ok(all & redis::row(&folder)?)
+}
+
+/// Python with numpy, with half of its memory resident; `None` where it cannot be had.
+fn numpy() -> Result<Option<Program>, String> {
+    let python = "/usr/bin/python3";
+    let has_it = || works(program(python).args(["-c", "import numpy"]));
+    if let Outcome::Skipped(why) = apt::tool("numpy", &["python3-numpy"], has_it)? {
+        eprintln!("skipped: {why}");
+        return Ok(None);
+    }
+    let line = [python, "-c", NUMBERS].map(str::to_owned).into();
+    Ok(Some(Program { name: "Python with numpy, half of it", resident: "48M", line, input: None }))
 }
 
 fn row(program: &Program, folder: &Path) -> Result<bool, String> {
@@ -47,25 +63,31 @@ fn row(program: &Program, folder: &Path) -> Result<bool, String> {
     let mut pager = Command::new(target().join("release/mach-pager"));
     pager.args(["run", "--resident", program.resident, "--report"]).arg(&report).arg("--");
     let (paged, output) = timed(&mut pager, &program.line, program)?;
-    let report = fs::read_to_string(&report).map_err(|error| format!("{}: {error}", report.display()))?;
-    let figure = |name: &str| -> u64 {
-        let line = report.lines().find_map(|line| line.trim().strip_prefix(&format!("\"{name}\": ")));
-        line.and_then(|value| value.trim_end_matches(',').parse().ok()).unwrap_or(0)
-    };
+    let figure = figures(&report)?;
     let same = output == expected;
+    print(program.name, program.resident, [alone, paged], figure, same);
+    Ok(same)
+}
+
+fn print(name: &str, resident: &str, times: [Duration; 2], figure: impl Fn(&str) -> u64, same: bool) {
+    let [alone, paged] = times.map(|time| time.as_secs_f64());
     println!(
-        "| {} | {} | {:.1} s | {:.1} s | {}, {} us | {} | {} | {} |",
-        program.name,
-        program.resident,
-        alone.as_secs_f64(),
-        paged.as_secs_f64(),
+        "| {name} | {resident} | {alone:.1} s | {paged:.1} s | {}, {} us | {} | {} | {} |",
         figure("faults"),
         figure("faults_half_within_ns").div_ceil(1000),
         figure("pages_in"),
         figure("pages_out"),
         if same { "yes" } else { "**no**" },
     );
-    Ok(same)
+}
+
+/// A figure of a report by its name.
+fn figures(report: &Path) -> Result<impl Fn(&str) -> u64, String> {
+    let text = fs::read_to_string(report).map_err(|error| format!("{}: {error}", report.display()))?;
+    Ok(move |name: &str| {
+        let line = text.lines().find_map(|line| line.trim().strip_prefix(&format!("\"{name}\": ")));
+        line.and_then(|value| value.trim_end_matches(',').parse().ok()).unwrap_or(0)
+    })
 }
 
 /// Runs a command with these arguments, and returns its time and what it printed.
@@ -140,4 +162,11 @@ const DICTIONARY: &str = "
 words = [str(number * 7919 % 100003) * 4 for number in range(100000)]
 places = {word: at for at, word in enumerate(words)}
 print(sum(places[word] for word in sorted(words)))
+";
+
+const NUMBERS: &str = "
+import numpy
+numbers = numpy.arange(3000000) * 7919 % 3000017
+ordered = numpy.sort(numbers)
+print(int(numbers.sum()), int(ordered[::1000].sum()), int((numbers[:1500000] ^ ordered[:1500000]).sum()))
 ";
