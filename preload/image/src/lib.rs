@@ -1,10 +1,10 @@
 //! The library of `mach-preload` as bytes, for the command that loads it into programs.
 //!
 //! `cargo install` installs programs and no libraries, so the command has the library in itself. Cargo builds
-//! it before the command, since the command's package depends on it, and names its `rlib` to the compiler that
-//! builds the command; the shared library is beside that, because one run of the compiler makes both. A macro
-//! runs in that compiler, and reads the name from its arguments. Cargo has a way of its own to hand such a file
-//! to a package, artifact dependencies, which is not stable.
+//! it before the command, since the command's package depends on it, and names its `rlib` to the compiler
+//! that builds the command; the shared library is beside that, because one run of the compiler makes both. A
+//! macro runs in that compiler, and reads the name from its arguments. Cargo has a way of its own to hand
+//! such a file to a package, artifact dependencies, which is not stable.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -14,8 +14,8 @@ use proc_macro::TokenStream;
 /// The crate, as the compiler's argument names it.
 const CRATE: &str = "mach_preload";
 
-/// `Some` with the bytes of the shared library, or `None` where there is none: for targets that it is not for,
-/// and where code is only checked.
+/// `Some` with the bytes of the shared library, or `None` where there is none: for targets that it is not
+/// for, and where code is only checked.
 #[proc_macro]
 pub fn image(_: TokenStream) -> TokenStream {
     let library = named(std::env::args_os()).map(|path| path.with_extension("so"));
@@ -28,8 +28,8 @@ pub fn image(_: TokenStream) -> TokenStream {
     tokens.parse().expect("an expression")
 }
 
-/// The `rlib` of the crate by the argument `--extern`. Where a crate is only checked, Cargo names the metadata
-/// of others, and a library beside that may be of a build before.
+/// The `rlib` of the crate by the argument `--extern`. Where a crate is only checked, Cargo names the
+/// metadata of others, and a library beside that may be of a build before.
 fn named(arguments: impl Iterator<Item = OsString>) -> Option<PathBuf> {
     let arguments: Vec<_> = arguments.filter_map(|argument| argument.into_string().ok()).collect();
     let values = arguments.iter().enumerate().filter_map(|(at, argument)| match argument.as_str() {

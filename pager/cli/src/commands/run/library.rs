@@ -10,6 +10,8 @@ use std::process::Command;
 
 use rustix::fs::{MemfdFlags, SealFlags};
 
+use super::program;
+
 static IMAGE: Option<&[u8]> = mach_preload_image::image!();
 
 /// What the dynamic linker loads before all else, and where another command like this one has its library.
@@ -23,7 +25,8 @@ pub(super) struct Library(File);
 impl Library {
     pub(super) fn new() -> Result<Self, String> {
         let image = IMAGE.ok_or("programs can be paged on Linux with glibc and 64 bits, and nowhere else")?;
-        Self::of(image).map_err(|error| format!("the library cannot be put into memory: {error}"))
+        Self::of(program::loaded(image))
+            .map_err(|error| format!("the library cannot be put into memory: {error}"))
     }
 
     fn of(image: &[u8]) -> std::io::Result<Self> {

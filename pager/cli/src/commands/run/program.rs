@@ -4,6 +4,7 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::Read as _;
+use std::ops::Range;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ const HEAD: u64 = 64 << 10;
 const SCRIPTS: usize = 4;
 
 const ELF: &[u8] = b"\x7fELF";
+const PT_LOAD: u32 = 1;
 const PT_INTERP: u32 = 3;
 
 /// The file of a program, as a shell finds it.
@@ -90,19 +92,27 @@ fn check_elf(file: &Path, head: &[u8]) -> Result<(), String> {
 
 /// The program's dynamic linker, from the headers of a 64-bit program.
 fn loader(head: &[u8]) -> Option<&[u8]> {
-    let offset = usize::try_from(number(head, 32, 8)?).ok()?;
-    let size = usize::try_from(number(head, 54, 2)?).ok()?;
-    let count = usize::try_from(number(head, 56, 2)?).ok()?;
-    (0..count).find_map(|index| {
-        let start = offset.checked_add(index.checked_mul(size)?)?;
+    let (_, place) = segments(head).find(|(kind, _)| *kind == PT_INTERP)?;
+    // One that is further away is one all the same.
+    Some(head.get(place).unwrap_or_default())
+}
+
+/// How much of a 64-bit program or library is loaded: what is after that is for debuggers.
+pub(super) fn loaded(file: &[u8]) -> &[u8] {
+    let end = segments(file).filter(|(kind, _)| *kind == PT_LOAD).map(|(_, place)| place.end).max();
+    end.and_then(|end| file.get(..end)).unwrap_or(file)
+}
+
+/// The kind of each segment, and where it is in the file, by the headers of a 64-bit program.
+fn segments(head: &[u8]) -> impl Iterator<Item = (u32, Range<usize>)> {
+    let field = |at, len| usize::try_from(number(head, at, len)?).ok();
+    let (offset, size, count) = (field(32, 8), field(54, 2), field(56, 2));
+    (0..count.unwrap_or(0)).filter_map(move |index| {
+        let start = offset?.checked_add(index.checked_mul(size?)?)?;
         let header = head.get(start..start.checked_add(56)?)?;
-        if number(header, 0, 4)? != u64::from(PT_INTERP) {
-            return None;
-        }
         let at = usize::try_from(number(header, 8, 8)?).ok()?;
         let len = usize::try_from(number(header, 32, 8)?).ok()?;
-        // One that is further away is one all the same.
-        Some(head.get(at..at.saturating_add(len)).unwrap_or_default())
+        Some((u32::try_from(number(header, 0, 4)?).ok()?, at..at.saturating_add(len)))
     })
 }
 
@@ -137,11 +147,19 @@ mod tests {
     #[test]
     fn a_dynamic_program_names_its_linker() {
         assert_eq!(loader(&elf(PT_INTERP, 4)), Some(&b"/ld\0"[..]));
-        assert_eq!(loader(&elf(1, 4)), None);
+        assert_eq!(loader(&elf(PT_LOAD, 4)), None);
         // Whatever the headers say, nothing is read that is not there.
         assert_eq!(loader(&elf(PT_INTERP, u64::MAX)), Some(&[][..]));
         for len in 0..200 {
             let _ = loader(&elf(PT_INTERP, 4)[..len]);
+        }
+    }
+
+    #[test]
+    fn what_is_after_the_last_segment_is_not_loaded() {
+        assert_eq!(loaded(&elf(PT_LOAD, 40)).len(), 160);
+        for whole in [elf(PT_LOAD, 80), elf(PT_LOAD, 81), elf(PT_LOAD, u64::MAX), elf(PT_INTERP, 4), vec![]] {
+            assert_eq!(loaded(&whole).len(), whole.len());
         }
     }
 
