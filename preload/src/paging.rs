@@ -1,5 +1,6 @@
 //! The kernel's half and the pager of this process.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicPtr, AtomicU64};
 use std::time::{Duration, Instant};
 
-use mach_pager::store::file::{self, FileDisk};
+use mach_pager::store::file::{self, FileDisk, FileError, Problem};
 use mach_pager::store::{Disk, Space, Store, Stored, SwapStore, Volumes, nbd};
 use mach_pager::{Config, Service, Statistics, Supplies};
 use mach_vm::{Kept, Limits, Vm};
@@ -294,13 +295,26 @@ fn swap(settings: &Settings) -> Result<Swap, Box<dyn Error>> {
     if settings.swap.is_empty() {
         add_temporary(&volumes, &settings.folder, settings.swap_size)?;
     }
+    let mut names = BTreeSet::new();
     for (number, path) in settings.swap.iter().enumerate() {
-        add(&volumes, path, number)?;
+        // Swap space that Linux's `mkswap` made may have none.
+        let name = add(&volumes, path, number)?;
+        if name != NO_NAME && !names.insert(name) {
+            return Err(format!(
+                "{} is the same swap space as another one that is given, or a copy of it: take one of them, or make it anew by `mach-pager format`",
+                path.display()
+            )
+            .into());
+        }
     }
     Ok(volumes)
 }
 
-fn add(volumes: &Swap, path: &Path, number: usize) -> Result<(), Box<dyn Error>> {
+/// The name by chance that swap space has, and what there is in its place where it has none.
+type Name = [u8; 16];
+const NO_NAME: Name = [0; 16];
+
+fn add(volumes: &Swap, path: &Path, number: usize) -> Result<Name, Box<dyn Error>> {
     let store = match path.to_str().filter(|text| nbd::is_address(text)) {
         Some(address) => nbd::open::<Std>(&address.parse()?)?.boxed(),
         None => {
@@ -310,15 +324,31 @@ fn add(volumes: &Swap, path: &Path, number: usize) -> Result<(), Box<dyn Error>>
         }
     };
     let told = |error| format!("{}: {error}", path.display());
+    let name = store.header().uuid;
     volumes.add(&format!("swap {number}"), store, 0, 0).map_err(told)?;
-    Ok(())
+    Ok(name)
 }
 
 /// A file that nobody else sees, and that goes with the process.
 fn add_temporary(volumes: &Swap, folder: &Path, size: u64) -> Result<(), Box<dyn Error>> {
-    let told = |error| format!("no folder for a swap file can be made in {}: {error}", folder.display());
+    let in_folder = folder.display();
+    let told = |error: std::io::Error| {
+        let why = error.get_ref().map_or_else(|| error.to_string(), |_| error.kind().to_string());
+        format!(
+            "no swap file can be made in {in_folder}: {why}; name another folder in TMPDIR, or swap space by --swap"
+        )
+    };
     let folder = tempfile::tempdir_in(folder).map_err(told)?;
     let path = folder.path().join("swap");
-    file::format(&path, Some(size), false)?;
-    add(volumes, &path, 0)
+    let told = |error: FileError| match error.problem {
+        Problem::TooSmall(_) => {
+            format!("a swap file of {size} bytes is too small: say more with --swap-size")
+        }
+        Problem::NoRoom(_) | Problem::Limit(_) => format!(
+            "a swap file of {size} bytes has no room in {in_folder}: make room, say less with --swap-size, or name another folder in TMPDIR"
+        ),
+        _ => error.to_string(),
+    };
+    file::format(&path, Some(size), false).map_err(told)?;
+    add(volumes, &path, 0).map(drop)
 }

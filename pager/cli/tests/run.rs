@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::ExitStatusExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -379,6 +379,13 @@ fn what_cannot_be_paged_is_refused_before_it_runs() {
     let (text, marker, small) = (in_folder("text"), in_folder("marker"), in_folder("small"));
     fs::write(&text, "no swap").unwrap();
     assert!(mach_pager().args(["format", &small, "--size", "1M"]).output().unwrap().status.success());
+    let (in_use, copy, small_too) = (in_folder("in use"), in_folder("copy"), in_folder("link"));
+    assert!(mach_pager().args(["format", &in_use, "--size", "1M"]).output().unwrap().status.success());
+    let locked = fs::File::open(&in_use).unwrap();
+    rustix::fs::flock(&locked, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    fs::copy(&small, &copy).unwrap();
+    std::os::unix::fs::symlink(&small, &small_too).unwrap();
+    let no_report = in_folder("no report");
     let touch = ["touch", marker.as_str()];
     let privileged = in_folder("privileged");
     fs::copy("/bin/true", &privileged).unwrap();
@@ -388,6 +395,7 @@ fn what_cannot_be_paged_is_refused_before_it_runs() {
     let nobody = format!("nbd://127.0.0.1:{}/swap", free_port());
     let mut cases: Vec<(Vec<&str>, Vec<&str>, i32, &str)> = vec![
         (vec!["--resident", "10K"], touch.into(), 2, "--resident: 10.0 KiB are too little, take "),
+        (vec!["--swap", &small, "--swap", &small_too], touch.into(), 2, "link is given twice"),
         (vec!["--swap", &small, "--swap-size", "1G"], touch.into(), 2, "cannot be used with"),
         (vec!["--swap", "nbd://host:port/"], touch.into(), 2, "--swap: nbd://host:port/: a host and a port"),
         (vec!["--swap", "nbd+unix:///swap"], touch.into(), 2, "the socket is missing, as in nbd+unix:"),
@@ -395,6 +403,8 @@ fn what_cannot_be_paged_is_refused_before_it_runs() {
         (vec![], vec![], 2, "PROGRAM"),
         (vec!["--report", "/nowhere/report"], touch.into(), 1, "/nowhere/report cannot be written: "),
         (vec![], vec!["no-program-of-this-name"], 1, "there is no program no-program-of-this-name in PATH"),
+        (vec![], vec!["./no-program-of-this-name"], 1, "./no-program-of-this-name: No such file"),
+        (vec![], vec![folder.path().to_str().unwrap()], 1, "Is a directory"),
         (vec![], vec![&text], 1, "this is no program"),
         (vec![], vec![&privileged], 1, "a program that has privileges of its own takes no library"),
     ];
@@ -402,7 +412,17 @@ fn what_cannot_be_paged_is_refused_before_it_runs() {
         cases.extend([
             (vec!["--swap", text.as_str()], touch.into(), 1, "cannot be used for swapping: "),
             (vec!["--swap", &marker], touch.into(), 1, "does not exist; `mach-pager format"),
-            (vec!["--swap", &small, "--swap", &small], touch.into(), 1, "in use"),
+            (vec!["--swap", &in_use], touch.into(), 1, "in use"),
+            (vec!["--swap", &small, "--swap", &copy], touch.into(), 1, "the same swap space as another"),
+            (
+                vec!["--swap-size", "1K"],
+                touch.into(),
+                1,
+                "1024 bytes is too small: say more with --swap-size",
+            ),
+            (vec!["--swap-size", "1024T"], touch.into(), 1, "say less with --swap-size"),
+            (vec!["--report", &no_report, "--swap", &text], touch.into(), 1, "cannot be used for swapping: "),
+            (vec!["--report", &text, "--swap", &text], touch.into(), 1, "cannot be used for swapping: "),
             (vec!["--swap", &nobody], touch.into(), 1, "is one started, and is the address right?"),
             (
                 vec!["--swap", "nbd+unix:///?socket=/nowhere/nbd.sock"],
@@ -423,6 +443,37 @@ fn what_cannot_be_paged_is_refused_before_it_runs() {
         assert_eq!(error.matches("error: ").count(), 1, "{error}");
         assert!(!Path::new(&marker).exists(), "nothing of the program has run");
     }
+    assert!(!Path::new(&no_report).exists() && fs::read_to_string(&text).unwrap() == "no swap");
+}
+
+/// A user that the system gives nothing, and kernels that are too old.
+#[test]
+fn what_the_system_does_not_have_is_told() {
+    // Where everybody may run the command.
+    let folder = tempfile::tempdir_in("/tmp").unwrap();
+    let open = || std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(folder.path(), open()).unwrap();
+    let copy = folder.path().join("mach-pager");
+    fs::copy(env!("CARGO_BIN_EXE_mach-pager"), &copy).unwrap();
+    fs::set_permissions(&copy, open()).unwrap();
+    let says = |command: &mut Command, what: &str| {
+        let output = command.args(["run", "echo", "it ran"]).stdin(Stdio::null()).output().unwrap();
+        let error = error(&output);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{error}");
+        assert!(error.starts_with("error: ") && error.lines().count() == 1, "{error}");
+        assert!(error.contains(what), "{error}");
+    };
+    let everybody_may = fs::read_to_string("/proc/sys/vm/unprivileged_userfaultfd");
+    if rustix::process::geteuid().is_root() && everybody_may.is_ok_and(|text| text == "0\n") {
+        const NOBODY: u32 = 65534;
+        let what = "userfaultfd is not permitted: run as root, or with CAP_SYS_PTRACE, or give access to";
+        says(Command::new(&copy).uid(NOBODY).gid(NOBODY), what);
+    }
+    let Some(older) = compiled("older", &[]).filter(|_| is_permitted()) else { return };
+    for which in ["-", "+"] {
+        says(Command::new(&older).arg(which).arg(&copy), "Linux 6.8 or newer is needed");
+    }
+    fs::remove_dir_all(older.parent().unwrap()).unwrap();
 }
 
 /// Threads that fork while others have locks of the library and of the C library.
@@ -561,6 +612,10 @@ fn a_server_that_comes_and_goes_costs_a_program_no_page() {
         let refused = error(&start().wait_with_output().unwrap());
         assert!(refused.contains("mach-pager format --force makes it that"), "{refused}");
         assert!(mach_pager().args(["format", "--force", &address]).output().unwrap().status.success());
+        let other_name = address.replace("127.0.0.1", "localhost");
+        let output = run(&["--swap", &address, "--swap", &other_name], &["true"]);
+        assert_eq!(output.status.code(), Some(1), "{}", error(&output));
+        assert!(error(&output).contains("the same swap space as another"), "{}", error(&output));
         let mut times = 0;
         // On a fast machine a program may be over before the server was killed.
         while times < 2 {

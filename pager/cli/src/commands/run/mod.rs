@@ -9,6 +9,7 @@ use std::error::Error;
 use std::ffi::OsString;
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus};
@@ -22,7 +23,7 @@ use clap::error::ErrorKind;
 use super::Bytes;
 use library::Library;
 use mach_vm::Limits;
-use report::{Figures, Table};
+use report::{Figures, JsonFile, Table};
 
 const LEAST: u64 = Limits::LEAST as u64;
 
@@ -80,12 +81,15 @@ impl Run {
         }
         let swap = self.swap.iter().map(|path| place(path)).collect::<Result<Vec<_>, _>>();
         let swap = swap.unwrap_or_else(|problem| wrong(format!("--swap: {problem}")));
+        if let Some(path) = twice(&swap) {
+            wrong(format!("--swap: {} is given twice", path.display()));
+        }
         let program = program::find(&self.program[0])?;
         program::check(&program)?;
         let library = Library::new()?;
         // Before the program runs, so that its work is not lost for this.
-        let json = self.report.as_ref().map(|path| {
-            fs::File::create(path).map_err(|error| format!("{} cannot be written: {error}", path.display()))
+        let json = self.report.as_deref().map(|path| {
+            JsonFile::open(path).map_err(|error| format!("{} cannot be written: {error}", path.display()))
         });
         let json = json.transpose()?;
         let figures = report::Channel::new()?;
@@ -107,8 +111,8 @@ impl Run {
             Some(Figures::All(figures)) => {
                 // That nobody reads it is no error.
                 let _ = write!(std::io::stderr(), "{}", Table { end: &end, figures: &figures });
-                if let Some(mut file) = json {
-                    file.write_all(report::json(&end, &figures).as_bytes())?;
+                if let Some(file) = json {
+                    file.write(&report::json(&end, &figures))?;
                 }
             }
             None => {
@@ -147,6 +151,14 @@ fn place(path: &Path) -> Result<PathBuf, String> {
         Some(_) => Ok(path.into()),
         None => std::path::absolute(path).map_err(|error| format!("{}: {error}", path.display())),
     }
+}
+
+/// A place that is the same as one before it: by its text, or the same file.
+fn twice(swap: &[PathBuf]) -> Option<&Path> {
+    let file = |path: &PathBuf| fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
+    let is_same = |a: &PathBuf, b: &PathBuf| a == b || (file(a).is_some() && file(a) == file(b));
+    let again = |(at, path): &(usize, &PathBuf)| swap[..*at].iter().any(|before| is_same(before, path));
+    swap.iter().enumerate().find(again).map(|(_, path)| path.as_path())
 }
 
 /// How a program has ended.

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::{self, Write as _};
-use std::fs::File;
-use std::io;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::FileExt as _;
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::MemfdFlags;
 
@@ -153,6 +154,36 @@ impl fmt::Display for Table<'_> {
             writeln!(f, "  not paged: {}", unpaged.join("; "))?;
         }
         Ok(())
+    }
+}
+
+/// The file that the report is written to. Until there is a report, it is as it was, or goes again.
+pub(super) struct JsonFile {
+    file: File,
+    /// If it was made for this.
+    new: Option<PathBuf>,
+}
+
+impl JsonFile {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let is_new = path.symlink_metadata().is_err();
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+        Ok(Self { file, new: is_new.then(|| path.to_owned()) })
+    }
+
+    pub(super) fn write(mut self, text: &str) -> io::Result<()> {
+        if self.file.metadata()?.is_file() {
+            self.file.set_len(0)?;
+        }
+        self.file.write_all(text.as_bytes())?;
+        self.new = None;
+        Ok(())
+    }
+}
+
+impl Drop for JsonFile {
+    fn drop(&mut self) {
+        self.new.iter().for_each(|path| drop(fs::remove_file(path)));
     }
 }
 
