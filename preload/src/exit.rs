@@ -25,8 +25,8 @@ extern "C" fn _Exit(code: c_int) -> ! {
     _exit(code)
 }
 
-/// From now on a panic of this library ends the process: without the thread that had it the program might wait
-/// for a page for ever.
+/// From now on a panic of this library ends the process: without the thread that had it the program might
+/// wait for a page for ever.
 pub(crate) fn on_panic() {
     std::panic::set_hook(Box::new(|panic| {
         // There is nobody else to tell.

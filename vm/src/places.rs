@@ -63,11 +63,16 @@ impl Places {
         }
     }
 
-    /// Puts a copy of pages in their place, from this one on, and wakes whoever waits for one of them.
+    /// Puts a copy of pages in their place, from this one on, and wakes whoever waits for one of them. Where
+    /// that cannot be done access is an error: whoever touched the page would ask for it again and again.
     pub(crate) fn place(&self, space: &Space, page: usize, data: &[u8]) {
         match self {
-            // A page that cannot be placed is not there, and whoever touches it asks again.
-            Self::Touched { memory, .. } => drop(memory.place(space.page(page), data)),
+            Self::Touched { memory, .. } => {
+                if memory.place(space.page(page), data).is_err() {
+                    // Those that are there stay.
+                    (page..page + data.len() / PAGE).for_each(|page| self.poison(space, page));
+                }
+            }
             Self::Called(_) => {
                 for (page, data) in (page..).zip(data.chunks_exact(PAGE)) {
                     // SAFETY: nobody has a reference into pages that are being placed.
@@ -77,10 +82,14 @@ impl Places {
         }
     }
 
-    /// Puts pages of zeros there.
+    /// The same for a page of zeros.
     pub(crate) fn place_zeros(&self, space: &Space, page: usize) {
         match self {
-            Self::Touched { memory, .. } => drop(memory.place_zeros(space.page(page))),
+            Self::Touched { memory, .. } => {
+                if memory.place_zeros(space.page(page)).is_err() {
+                    self.poison(space, page);
+                }
+            }
             // SAFETY: as above.
             Self::Called(_) => unsafe { space.pages_mut(page, 1) }.fill(0),
         }
@@ -164,7 +173,7 @@ impl Places {
             // It is back already.
             Ok(()) | Err(Errno::NOENT | Errno::EXIST) => {}
             // SAFETY: the page is there, and nobody writes to what has been moved out.
-            Err(_) => drop(memory.place(space.page(page), unsafe { stage.pages(slot, 1) })),
+            Err(_) => self.place(space, page, unsafe { stage.pages(slot, 1) }),
         }
     }
 }
