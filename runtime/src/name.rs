@@ -16,14 +16,41 @@ pub trait PortName:
     /// No port.
     const NULL: Self;
 
-    /// True if it can denote a right: neither null nor dead.
+    /// True if this can denote a right: neither null nor dead.
     fn is_valid(self) -> bool;
 
-    /// The number that stands for it in a message.
+    /// The number that stands for the port in a message.
     fn word(self) -> u64;
 
-    /// What a number in a message stands for.
+    /// The port that a number in a message stands for.
     fn from_word(word: u64) -> Self;
+}
+
+/// Implements [`PortName`] for a type around a number. The type has `NULL` and `is_valid` of its own already,
+/// so that they can be used in constants.
+macro_rules! impl_port_name {
+    ($name:ident, $word:ty) => {
+        impl sealed::Sealed for $name {}
+
+        impl PortName for $name {
+            const NULL: Self = Self::NULL;
+
+            #[inline]
+            fn is_valid(self) -> bool {
+                self.is_valid()
+            }
+
+            #[inline]
+            fn word(self) -> u64 {
+                self.0.into()
+            }
+
+            #[inline]
+            fn from_word(word: u64) -> Self {
+                Self(word as $word)
+            }
+        }
+    };
 }
 
 /// A port name: an index into a task's name table, of no meaning in another task.
@@ -57,26 +84,7 @@ impl Name {
     }
 }
 
-impl sealed::Sealed for Name {}
-
-impl PortName for Name {
-    const NULL: Self = Self::NULL;
-
-    #[inline]
-    fn is_valid(self) -> bool {
-        self.is_valid()
-    }
-
-    #[inline]
-    fn word(self) -> u64 {
-        self.0.into()
-    }
-
-    #[inline]
-    fn from_word(word: u64) -> Self {
-        Self(word as u32)
-    }
-}
+impl_port_name!(Name, u32);
 
 /// The address of a port's structure in a kernel (`ipc_port_t`), of an ABI that is
 /// [in the kernel](crate::abi::InKernel). A kernel of 32 bits has zeros in the upper half.
@@ -93,29 +101,10 @@ impl PortAddress {
     /// `IP_DEAD`, on a kernel of 32 bits.
     const DEAD_32: Self = Self(u32::MAX as u64);
 
-    /// True if it can be the address of a port (`IP_VALID`).
+    /// True if this can be the address of a port (`IP_VALID`).
     pub const fn is_valid(self) -> bool {
         self.0 != Self::NULL.0 && self.0 != Self::DEAD.0 && self.0 != Self::DEAD_32.0
     }
 }
 
-impl sealed::Sealed for PortAddress {}
-
-impl PortName for PortAddress {
-    const NULL: Self = Self::NULL;
-
-    #[inline]
-    fn is_valid(self) -> bool {
-        self.is_valid()
-    }
-
-    #[inline]
-    fn word(self) -> u64 {
-        self.0
-    }
-
-    #[inline]
-    fn from_word(word: u64) -> Self {
-        Self(word)
-    }
-}
+impl_port_name!(PortAddress, u64);
