@@ -49,11 +49,13 @@ impl Check {
         let old = self.against.as_ref().map(|old| table_of(&self.options, old)).transpose()?.flatten();
         let config = self.options.config().lints(!self.no_lints).pedantic(self.pedantic);
         let sources = self.files.iter().map(|file| self.options.open(file)).collect::<Result<Vec<_>, _>>()?;
-        let included = Cached::new(FileSystem);
+        // A single input reads each file once by itself.
+        let included: &(dyn Loader + Sync) =
+            if sources.len() > 1 { &Cached::new(FileSystem) } else { &FileSystem };
         let mut failed = false;
         in_order(
             &sources,
-            |source| self.check(&config, old.as_ref(), &included, source),
+            |source| self.check(&config, old.as_ref(), included, source),
             |checked| {
                 let Checked { said, is_wrong } = checked.map_err(|error| self.options.failure(&error))?;
                 tell(&said);

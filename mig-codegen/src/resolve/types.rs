@@ -49,8 +49,9 @@ pub(super) struct Declared {
 
 /// A name in the table of types.
 struct Entry {
-    /// `None` if the declaration was wrong; it has been reported.
-    declared: Option<Declared>,
+    /// `None` if the declaration was wrong; it has been reported. Outside of the table, which moves its
+    /// entries each time that it grows.
+    declared: Option<Box<Declared>>,
     /// Where; `None` for a built-in type.
     span: Option<Span>,
 }
@@ -85,7 +86,7 @@ impl<'a> Types<'a> {
             }));
             ty.name = Some(name.to_owned());
             let declared = plain(ty);
-            (name.to_owned(), Entry { declared: Some(declared), span: None })
+            (name.to_owned(), Entry { declared: Some(Box::new(declared)), span: None })
         });
         Types {
             abi,
@@ -125,19 +126,19 @@ impl<'a> Types<'a> {
             };
             out.push(diagnostic);
         }
-        let declared = self.declared(decl, out);
+        let declared = self.declared(decl, out).map(Box::new);
         self.table.insert(name.name.clone(), Entry { declared, span: Some(name.span) });
     }
 
     /// A declared type by name, if there is one.
     pub(super) fn find(&self, name: &str) -> Option<Declared> {
-        self.table.get(name)?.declared.clone()
+        self.table.get(name)?.declared.as_deref().cloned()
     }
 
     /// A declared type by name.
     pub(super) fn look_up(&self, name: &Ident, out: &mut Diagnostics) -> Option<Declared> {
         match self.table.get(&name.name) {
-            Some(entry) => entry.declared.clone(),
+            Some(entry) => entry.declared.as_deref().cloned(),
             None => {
                 if self.unknown.borrow_mut().insert(name.name.clone()) {
                     out.push(self.unknown(name));
