@@ -1,4 +1,4 @@
-//! What is different from dialect to dialect: sizes and offsets.
+//! The facts in which dialects differ: sizes and offsets.
 
 use crate::message_type::MessageType;
 use crate::option::MsgOption;

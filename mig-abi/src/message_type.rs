@@ -3,8 +3,8 @@
 /// A `MACH_MSG_TYPE_…` number of plain data: `msgt_name`. Those of port rights are
 /// [`Disposition`](crate::Disposition)s.
 ///
-/// A kernel does not care for them; a receiver compares them with what it expects. One number can have
-/// several names.
+/// A kernel does not look at these numbers; a receiver compares them with those that it expects. One number
+/// can have several names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MessageType(pub u8);
 

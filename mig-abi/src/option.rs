@@ -14,17 +14,17 @@ impl MsgOption {
     pub const SEND_MSG: Self = Self::new("MACH_SEND_MSG", 0x1);
     /// Receive a message.
     pub const RCV_MSG: Self = Self::new("MACH_RCV_MSG", 0x2);
-    /// The sending has a time.
+    /// The send ends after a time.
     pub const SEND_TIMEOUT: Self = Self::new("MACH_SEND_TIMEOUT", 0x10);
-    /// The receiving has a time.
+    /// The receive ends after a time.
     pub const RCV_TIMEOUT: Self = Self::new("MACH_RCV_TIMEOUT", 0x100);
     /// A message that is too large stays in its queue, in CMU's Mach and in GNU Mach.
     pub const RCV_LARGE_OF_MACH3: Self = Self::new("MACH_RCV_LARGE", 0x800);
     /// The same in OSF's and Apple's headers.
     pub const RCV_LARGE: Self = Self::new("MACH_RCV_LARGE", 0x4);
 
-    /// Options that have the same bits in every `mach/message.h`; [`MACH3`](Self::MACH3), [`OSF`](Self::OSF)
-    /// and [`APPLE`](Self::APPLE) come to them.
+    /// Options that have the same bits in every `mach/message.h`. A dialect has them besides its own, which
+    /// are [`MACH3`](Self::MACH3), [`OSF`](Self::OSF) or [`APPLE`](Self::APPLE).
     pub const EVERYWHERE: &'static [Self] = &[
         Self::new("MACH_MSG_OPTION_NONE", 0),
         Self::SEND_MSG,

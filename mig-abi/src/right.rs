@@ -104,7 +104,7 @@ impl Disposition {
         }
     }
 
-    /// What the receiver sees in its place: a right that was moved to it.
+    /// The disposition that the receiver sees in place of this one: that of a right which was moved to it.
     #[inline]
     pub const fn received(self) -> Self {
         match self {

@@ -3,7 +3,7 @@
 /// The NDR record before the plain data of an untyped message: little-endian integers, ASCII, IEEE.
 pub const NDR: [u8; 8] = [0, 0, 0, 0, 1, 0, 0, 0];
 
-/// What a descriptor is of: `mach_msg_descriptor_type_t`.
+/// What a descriptor describes: `mach_msg_descriptor_type_t`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum DescriptorKind {
@@ -41,7 +41,7 @@ impl TrailerField {
     /// Bytes of the two fields that every trailer begins with: its type and its size.
     pub const HEAD: usize = 8;
 
-    /// The field that C calls this.
+    /// The field with this name in C.
     pub fn by_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|field| field.name() == name)
     }
@@ -56,7 +56,7 @@ impl TrailerField {
         }
     }
 
-    /// Where it is in the trailer.
+    /// Where the field starts in the trailer, in bytes.
     pub const fn offset(self) -> usize {
         match self {
             Self::Seqno => Self::HEAD,
@@ -66,7 +66,7 @@ impl TrailerField {
         }
     }
 
-    /// How many bytes it has.
+    /// How many bytes the field has.
     pub const fn size(self) -> usize {
         match self {
             Self::Seqno => 4,
@@ -75,7 +75,7 @@ impl TrailerField {
         }
     }
 
-    /// Bytes of the smallest trailer that has it.
+    /// Bytes of the smallest trailer that has this field.
     pub const fn end(self) -> usize {
         self.offset() + self.size()
     }

@@ -9,7 +9,8 @@ use crate::source::Span;
 pub struct Ast {
     /// The statements in order; those with syntax errors are left out.
     pub statements: Vec<Statement>,
-    /// The types whose declarations have syntax errors: what uses them is not wrong itself.
+    /// The types whose declarations have syntax errors. They are not in the tree, but a statement that uses
+    /// one is not wrong for that.
     pub wrong_types: Vec<String>,
     /// The end of the file.
     pub end: Span,
@@ -45,7 +46,7 @@ fn declarations(statement: &StatementKind) -> Vec<&TypeDecl> {
 }
 
 impl TypeOptionKind {
-    /// The C types that it names.
+    /// The C types that the options after it name.
     fn c_types(&self) -> Vec<&Ident> {
         match self {
             Self::InTran { trans, server, .. } | Self::OutTran { trans, server, .. } => vec![trans, server],

@@ -15,13 +15,13 @@ pub const DIRECTIVE: &str = "MIG0103";
 pub const STRAY_CONDITIONAL: &str = "MIG0104";
 /// An `#if` without `#endif`.
 pub const OPEN_CONDITIONAL: &str = "MIG0105";
-/// The expression of an `#if` is not one.
+/// What follows an `#if` is no expression.
 pub const CONDITION: &str = "MIG0106";
 /// Division by zero in the expression of an `#if`.
 pub const CONDITION_DIVISION: &str = "MIG0107";
 /// A `#define` that defines nothing sensible.
 pub const DEFINE: &str = "MIG0108";
-/// A macro is defined again, otherwise (a warning).
+/// A macro is defined a second time, and differently (a warning).
 pub const REDEFINED: &str = "MIG0109";
 /// A macro is called with the wrong number of arguments, or the call has no end.
 pub const MACRO_CALL: &str = "MIG0110";
@@ -39,12 +39,12 @@ pub const MACRO_LIMIT: &str = "MIG0115";
 pub const INPUT_LIMIT: &str = "MIG0116";
 /// The name given to `-D` or `-U` is not a name.
 pub const OPTION: &str = "MIG0117";
-/// An `#if` computes with a name that is no macro, which counts as 0 (a warning).
+/// An `#if` computes with a name that is no macro, and so counts as 0 (a warning).
 pub const UNKNOWN_MACRO: &str = "MIG0118";
 
 /// A character that the language does not have.
 pub const ILLEGAL: &str = "MIG0200";
-/// Something else was expected.
+/// A token stands where the grammar expects another.
 pub const SYNTAX: &str = "MIG0201";
 /// A number that is not decimal.
 pub const NUMBER: &str = "MIG0202";
@@ -58,5 +58,5 @@ pub const OPEN_STRING: &str = "MIG0206";
 pub const DIVISION: &str = "MIG0207";
 /// Bytes that are not UTF-8, outside comments.
 pub const ENCODING: &str = "MIG0208";
-/// So many errors that the rest is not looked at.
+/// There are too many errors, so the rest of the file was not read.
 pub const TOO_MANY: &str = "MIG0209";

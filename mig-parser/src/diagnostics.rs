@@ -3,7 +3,7 @@
 use crate::source::{SourceMap, Span};
 use crate::{codes, limits};
 
-/// How bad it is.
+/// How serious a diagnostic is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// The output can be used.
@@ -23,13 +23,13 @@ pub struct Label {
     pub primary: bool,
 }
 
-/// One thing wrong, or doubtful, in the input.
+/// One thing that is wrong or doubtful in the input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Diagnostic {
     /// `MIG` and four digits; never reused for another meaning.
     pub code: &'static str,
-    /// How bad it is.
+    /// How serious it is.
     pub severity: Severity,
     /// One line.
     pub message: String,
@@ -46,7 +46,7 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    /// Adds one.
+    /// Adds a diagnostic.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         self.list.push(diagnostic);
     }
@@ -73,8 +73,8 @@ impl Diagnostics {
         self.push(Diagnostic::warning(code, span, message, label));
     }
 
-    /// Adds one unless there are too many of its kind. False for the error that is one too many: work may end
-    /// there.
+    /// Adds a diagnostic, unless there are too many of its severity already. False for the first error that
+    /// is left out, so that the caller can stop.
     pub(crate) fn push_bounded(&mut self, diagnostic: Diagnostic) -> bool {
         let known = self.list.iter().filter(|d| d.severity == diagnostic.severity).count();
         if known < limits::ERRORS {
@@ -92,8 +92,8 @@ impl Diagnostics {
         false
     }
 
-    /// Puts them in the order of the text: the preprocessor has read all before the grammar sees the first
-    /// token.
+    /// Puts the diagnostics in the order of the text. They are not in that order, because the preprocessor
+    /// has read all of it before the grammar sees the first token.
     pub(crate) fn sort(&mut self, sources: &SourceMap) {
         self.list.sort_by_key(|d| (d.code == codes::TOO_MANY, sources.site(d.span()).start));
     }
@@ -131,7 +131,7 @@ impl Diagnostics {
         });
     }
 
-    /// At most this many errors, with the warnings between them, and how many errors are left out.
+    /// The first errors, this many at most, with the warnings between them; and how many errors are left out.
     pub fn first_errors(&self, most: usize) -> (Diagnostics, usize) {
         let mut errors = 0;
         let mut list = Vec::new();
@@ -144,17 +144,17 @@ impl Diagnostics {
         (Diagnostics { list }, errors.saturating_sub(most))
     }
 
-    /// How many there are of this severity.
+    /// How many diagnostics have this severity.
     pub fn count(&self, severity: Severity) -> usize {
         self.list.iter().filter(|d| d.severity == severity).count()
     }
 
-    /// True if there is no usable output.
+    /// True if there is an error, so that no output can be used.
     pub fn has_errors(&self) -> bool {
         self.list.iter().any(|d| d.severity == Severity::Error)
     }
 
-    /// All of them, in the order in which they were found.
+    /// All diagnostics, in the order in which they were found.
     pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
         self.list.iter()
     }
@@ -198,7 +198,7 @@ impl Diagnostic {
         Self { code, severity, message: message.into(), labels: vec![primary], help: None }
     }
 
-    /// The place that it is about.
+    /// The place that the diagnostic is about.
     pub fn span(&self) -> Span {
         self.labels.iter().find(|label| label.primary).map_or(Span::default(), |label| label.span)
     }

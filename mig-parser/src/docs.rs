@@ -8,8 +8,8 @@ pub(crate) struct Docs {
     /// The comments found; entry 0 is "none".
     table: Vec<Vec<Span>>,
     pending: Vec<Span>,
-    /// The pending comment has a token before it on its line: it belongs to that, if nothing follows on
-    /// the line.
+    /// The pending comment has a token before it on its line. It belongs to that token, unless another one
+    /// follows on the line.
     trailing: bool,
     newlines: u32,
 }
@@ -33,18 +33,20 @@ impl Docs {
         }
     }
 
-    /// A text is at its end: its comments describe nothing of the next one.
+    /// Notes the end of a text, whose comments describe nothing in the next text.
     pub(crate) fn end_of_text(&mut self) {
         self.pending.clear();
         self.trailing = false;
     }
 
-    /// A line that says nothing itself: it separates no comment from its statement.
+    /// Notes a directive. It is no statement, so it does not separate a comment from the statement after
+    /// both.
     pub(crate) fn directive(&mut self) {
         self.newlines = 0;
     }
 
-    /// The number of the comments before the token that stands here.
+    /// Takes the comments before the token that comes now, and returns the number by which
+    /// [`lines`](Self::lines) knows them.
     pub(crate) fn take(&mut self) -> u32 {
         self.newlines = 0;
         self.trailing = false;
@@ -55,7 +57,7 @@ impl Docs {
         self.table.len() as u32 - 1
     }
 
-    /// The comments of a number as lines, without comment marks and without empty lines around them.
+    /// The comments with this number as lines, without comment marks and without empty lines around them.
     pub(crate) fn lines(&self, doc: u32, sources: &SourceMap) -> Vec<String> {
         let mut lines = Vec::new();
         for span in &self.table[doc as usize] {
@@ -83,7 +85,7 @@ fn clean(comment: &str, lines: &mut Vec<String>) {
 
 fn without_controls(line: &str) -> String {
     let is_text = |c: char| !c.is_control() || c == '\t';
-    // Nearly every line: there is nothing to look for in each character.
+    // Nearly every line is plain, so its characters need no closer look.
     if line.bytes().all(|byte| byte.is_ascii() && is_text(byte.into())) {
         return line.to_owned();
     }

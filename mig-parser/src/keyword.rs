@@ -15,7 +15,8 @@ macro_rules! keywords {
 enum Reserved {
     /// In every dialect: never a name.
     All,
-    /// In some dialects only: a name where the grammar asks for one, since the files of the others use it so.
+    /// In some dialects only. Where the grammar asks for a name it is one, since files of the other dialects
+    /// use the word as a name.
     Some,
     /// As `Some`, and only in this spelling; all others are matched in any case.
     Exact,
@@ -115,8 +116,8 @@ const LENGTHS: [u32; 26] = {
 impl Keyword {
     /// The keyword that `word` is.
     pub(crate) fn of(word: &str) -> Option<Self> {
-        // Asked once for each name of a file, so a map would cost more to make. Most names differ from all
-        // keywords in their initial and length together.
+        // This is called once for each name of a file, for which making a map would cost more than it saves.
+        // Most names differ from all keywords in their initial or their length, which the table above tells.
         let initial = word.bytes().next()?.to_ascii_lowercase();
         let lengths = LENGTHS.get(usize::from(initial.checked_sub(b'a')?))?;
         if word.len() >= 32 || lengths & (1 << word.len()) == 0 {

@@ -1,6 +1,6 @@
 //! Text to tokens. The lexer never fails: what is no token comes out as [`Kind::Illegal`] or
-//! [`Kind::Unclosed`], and whoever meets it reports it. So text that is skipped may contain anything, as in
-//! C.
+//! [`Kind::Unclosed`], which the grammar and the directives report where they read it. So text that is
+//! skipped may contain anything, as in C.
 
 use std::sync::Arc;
 
@@ -92,7 +92,7 @@ impl Lexer {
         (line.trim().to_owned(), self.span_from(start))
     }
 
-    /// Whether `(` is the next token; newlines and comments may stand before it. Takes nothing.
+    /// Whether the next token is `(`, newlines and comments aside. Takes nothing.
     pub(crate) fn paren_follows(&self) -> bool {
         let mut ahead = self.clone();
         loop {
@@ -202,7 +202,8 @@ impl Lexer {
         }
     }
 
-    /// C's other spelling of `#`. Those of brackets and braces are C's alone: no MIG knows them.
+    /// `%:`, which is C's other spelling of `#`. C's other spellings of brackets and braces mean nothing to
+    /// MIG.
     fn digraph(&mut self) -> (Kind, Symbol) {
         let double = self.text[self.at..].starts_with("%:%:");
         self.at += if double { 4 } else { 2 };
@@ -290,7 +291,7 @@ impl Lexer {
                 Some(true)
             }
             b'*' => {
-                // The search for one byte takes several at a time.
+                // A search for one byte looks at several bytes at a time.
                 let inner = &self.text[self.at + 2..];
                 let mut slashes = inner.match_indices('/').map(|(at, _)| at);
                 let end = slashes.find(|at| inner[..*at].ends_with('*'));
@@ -328,11 +329,12 @@ impl Lexer {
 /// Whether each byte may be part of a word, for names and numbers.
 const IN_WORD: [bool; 256] = table_of(b"_0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ");
 
-/// Whether each byte means something in a line that is skipped.
+/// Whether each byte needs a closer look in a line that is skipped: it may end the line, or begin a quote, a
+/// comment or a continued line.
 const ENDS_PLAIN: [bool; 256] = table_of(b"\n\"'/\\");
 
-/// True for these bytes. To look a byte up is faster than to compare it with each, and files are read byte by
-/// byte.
+/// A table that is true for these bytes. To look a byte up takes less than to compare it with each of them,
+/// and the lexer asks about every byte of a file.
 const fn table_of(bytes: &[u8]) -> [bool; 256] {
     let mut table = [false; 256];
     let mut index = 0;

@@ -26,5 +26,5 @@ pub(crate) const MADE_TOKEN: usize = 1 << 12;
 pub(crate) const CALL_DEPTH: usize = 64;
 /// Parentheses in an expression, types in a type.
 pub(crate) const NESTING: usize = 64;
-/// Errors, before the rest is not looked at; and warnings, before the rest is dropped.
+/// Errors, after which the rest of the text is not read; and warnings, after which no more are kept.
 pub(crate) const ERRORS: usize = 100;

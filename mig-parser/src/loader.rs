@@ -1,4 +1,4 @@
-//! Where the texts come from.
+//! Reads the texts: from files, from memory, or through a cache.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -14,11 +14,12 @@ pub trait Loader {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NotFound`] and a folder let the search go on in the next folder; anything else ends
-    /// it.
+    /// After [`ErrorKind::NotFound`] and [`ErrorKind::IsADirectory`] the search for an included file goes on
+    /// in the next folder; any other error ends it.
     fn load(&self, path: &Path) -> io::Result<Vec<u8>>;
 
-    /// One path for all ways to the same file, by which `#import` and `#pragma once` know it.
+    /// One path for all the paths that lead to the same file, so that `#import` and `#pragma once` know it
+    /// again.
     fn identity(&self, path: &Path) -> PathBuf {
         path.to_owned()
     }
@@ -69,7 +70,7 @@ struct Known {
     /// The bytes of each file, or that it is not there.
     read: HashMap<PathBuf, Option<Arc<[u8]>>>,
     identities: HashMap<PathBuf, PathBuf>,
-    /// How many bytes all of them have.
+    /// How many bytes all of these have together.
     bytes: usize,
 }
 
@@ -86,13 +87,13 @@ impl Known {
 }
 
 impl<L: Loader> Cached<L> {
-    /// Nothing has been read yet.
+    /// A cache in front of `files`, in which nothing is yet.
     pub fn new(files: L) -> Self {
         Cached { files, known: Mutex::default() }
     }
 
     fn known<T>(&self, ask: impl FnOnce(&mut Known) -> T) -> T {
-        // What a thread that panicked has left is whole: each change is one call.
+        // If a thread has panicked with the lock, the maps are whole all the same: each change is one call.
         ask(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -102,7 +103,7 @@ impl<L: Loader> Loader for Cached<L> {
         if let Some(known) = self.known(|known| known.read.get(path).cloned()) {
             return known.map(|bytes| bytes.to_vec()).ok_or_else(|| ErrorKind::NotFound.into());
         }
-        // Read without the lock: other threads want other files.
+        // The file is read without the lock, since other threads want other files.
         let loaded = self.files.load(path);
         let found = match &loaded {
             Ok(bytes) => Some(Arc::from(&bytes[..])),

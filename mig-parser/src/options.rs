@@ -9,8 +9,8 @@ pub struct Options {
     pub include_dirs: Vec<PathBuf>,
     /// The macros of `-D` and `-U`; a later one overrides an earlier one.
     pub macros: Vec<MacroOption>,
-    /// What the target's C compiler defines: lines of `#define` and `#assert`, obeyed before the options.
-    /// What a macro means is read when a file asks for it, so a line that defines none is reported only then.
+    /// What the target's C compiler defines: lines of `#define` and `#assert`, obeyed before the options. A
+    /// definition is read when a file uses its name, so a line that is wrong is reported only then.
     pub predefined: Vec<&'static str>,
     /// The files of `-imacros`: only the macros that they define count.
     pub macro_files: Vec<PathBuf>,
@@ -85,7 +85,7 @@ impl MacroOption {
         }
     }
 
-    /// The directive that does the same.
+    /// The directive that does the same as this option.
     pub(crate) fn line(&self) -> String {
         match self {
             Self::Define(name, text) => format!("#define {name} {text}"),

@@ -73,7 +73,7 @@ pub struct Expansion {
     pub site: Span,
 }
 
-/// A place as people name it.
+/// A place as people name it: file, line and column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location<'a> {
     /// The file's name as it was opened, or as a `#line` gives it.
@@ -122,7 +122,7 @@ impl SourceMap {
         }
     }
 
-    /// Adds a token made by a macro; its span stands for the pair.
+    /// Adds a token that a macro made. The span that is returned stands for its spelling and its call.
     pub(crate) fn expand(&mut self, name: Arc<str>, spelling: Span, site: Span) -> Span {
         let start = EXPANSIONS + self.expansions.len() as u32;
         self.expansions.push(Expansion { name, spelling, site });
@@ -200,7 +200,7 @@ impl SourceMap {
         Some(Location { file: name, line, column: (at - line_start) as u32 + 1 })
     }
 
-    /// How many bytes of its file are before `span`.
+    /// The offset of `span` in its file, in bytes.
     pub fn offset(&self, span: Span) -> Option<usize> {
         let offset = self.site(span).start;
         Some((offset - self.file(offset)?.start) as usize)
@@ -226,7 +226,7 @@ impl SourceMap {
         (next < file.text.len()).then(|| file.line_at(next))
     }
 
-    /// After the last text.
+    /// The place after the last text.
     pub(crate) fn last_place(&self) -> Span {
         let end = self.files.last().map_or(0, File::end);
         Span::new(end, end)

@@ -11,7 +11,7 @@ pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) ->
         return None;
     }
     let word = word.to_ascii_lowercase();
-    // That names of types end alike makes none of them near another.
+    // Names of types end alike, which makes none of them near another.
     let own = |name: &str| name.strip_suffix("_t").unwrap_or(name).chars().count();
     let allowed = (own(&word) / 4).clamp(1, 3);
     candidates

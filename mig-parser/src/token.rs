@@ -29,7 +29,7 @@ impl Symbol {
     }
 }
 
-/// Each text of a token once.
+/// The texts of tokens, each once.
 #[derive(Debug)]
 pub(crate) struct Names {
     /// The texts, one after the other.
@@ -103,9 +103,9 @@ pub(crate) struct Token {
     /// Its text, unless the kind says it all.
     pub(crate) symbol: Symbol,
     pub(crate) span: Span,
-    /// White space stands before it.
+    /// White space stands before the token.
     pub(crate) space: bool,
-    /// A macro's name inside that macro's own expansion: it stays as it is.
+    /// The token is a macro's name inside that macro's own expansion, where it is not expanded again.
     pub(crate) painted: bool,
     /// The comment before it: an index into [`Docs`](crate::docs::Docs), 0 for none.
     pub(crate) doc: u32,
@@ -174,8 +174,8 @@ macro_rules! puncts {
 
 // Longer ones before their prefixes: the first that fits is taken.
 //
-// C has more punctuation than MIG and `#if` have a use for: the preprocessor makes such tokens by `##`, and
-// whoever meets one reports it.
+// C has more punctuation than MIG and `#if` have a use for. The preprocessor can make such tokens by `##`;
+// the grammar reports one where it meets it.
 puncts! {
     ShlEq "<<=" ShrEq ">>=" Ellipsis "..." PlusPlus "++" MinusMinus "--" Arrow "->"
     PlusEq "+=" MinusEq "-=" StarEq "*=" SlashEq "/=" PercentEq "%=" AndEq "&=" BarEq "|=" CaretEq "^="
@@ -202,7 +202,7 @@ const SINGLE: [Option<Punct>; 128] = {
 impl Punct {
     /// The punctuation that a text starts with.
     pub(crate) fn at_start(text: &[u8]) -> Option<Self> {
-        // No other byte continues one.
+        // No other byte continues punctuation.
         if let Some(b'.' | b'#' | b'&' | b'|' | b'=' | b'<' | b'>' | b'+' | b'-' | b':' | b'%') = text.get(1)
         {
             return Self::ALL.iter().copied().find(|punct| text.starts_with(punct.text().as_bytes()));

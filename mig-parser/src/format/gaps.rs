@@ -44,10 +44,10 @@ const ARGUMENT_PART: usize = 3;
 /// How far to look for the end of a macro's arguments.
 const MACRO_CALL: usize = 64;
 
-/// A place for each token; what is none has `None`.
+/// The place of each token. Comments, directives and skipped lines have `None`.
 pub(super) fn places(items: &[Item<'_>], names: &Names) -> Vec<Option<Place>> {
     let mut state = State::default();
-    // The state before each `#if` that is open: its other branches begin there, too.
+    // The state before each `#if` that is open, since its other branches begin in the same state.
     let mut branches = Vec::new();
     let mut places = Vec::with_capacity(items.len());
     for (at, item) in items.iter().enumerate() {
@@ -100,10 +100,10 @@ impl Context<'_> {
         self.next().is_some_and(|token| token.is(punct))
     }
 
-    /// Whether it begins a statement where a line begins, whatever came before. In a line it may be a macro:
-    /// keywords are known in any case, and `userprefix USERPREFIX;` is common.
+    /// Whether the token begins a statement if it begins a line, whatever came before. Inside a line the same
+    /// word may be a macro, as in `userprefix USERPREFIX;`, which is common: keywords are known in any case.
     fn begins_statement(&self) -> bool {
-        // These begin arguments, too.
+        // These words begin arguments, too.
         let ambiguous = [Keyword::WaitTime, Keyword::MsgOption];
         self.keyword().is_some_and(|k| k.is_reserved() && STARTS.contains(&k) && !ambiguous.contains(&k))
     }
@@ -114,7 +114,8 @@ impl Context<'_> {
         if self.item().before.is_empty() && !follows_comment { Gap::Nothing } else { Gap::Space }
     }
 
-    /// Whether the parenthesis here belongs to a macro that makes a name: another one follows it.
+    /// Whether the parenthesis here is that of a macro which makes the routine's name: then the parenthesis
+    /// of the arguments follows it.
     fn is_macro_call(&self) -> bool {
         let mut depth = 0;
         for (ahead, item) in self.items[self.at..].iter().enumerate().take(MACRO_CALL) {
@@ -138,7 +139,7 @@ enum Statement {
     Skip,
     /// One of the short ones.
     Plain,
-    /// What is no statement, most likely a macro.
+    /// Words that begin no statement, most likely a macro.
     Unknown,
 }
 
@@ -161,7 +162,8 @@ struct State {
     option: bool,
     /// The last token of the statement.
     last: Option<(Kind, Symbol)>,
-    /// Tokens whose line breaks decide what they are: the preprocessor takes a file name here.
+    /// How many tokens are left in which the preprocessor may take a file name: there a line break changes
+    /// what a token is.
     file_name: u8,
 }
 
@@ -200,7 +202,7 @@ impl State {
             if here.item().newlines > 0 || place.gap == Gap::Line {
                 return (Place { gap: Gap::Line, indent: 0, comment: 0 }, true);
             }
-            // It would begin a statement if its line began here.
+            // If a line began here, the token would begin a statement.
             if matches!(place.gap, Gap::Soft | Gap::Option | Gap::Late) {
                 place.gap = here.as_spaced();
             }
@@ -213,7 +215,7 @@ impl State {
         if self.file_name > 0 || self.statement == Statement::Unknown {
             return at(Gap::AsWritten, 0);
         }
-        // One that begins a line would be a directive.
+        // A `#` that begins a line would be a directive.
         if here.token.is(Punct::Hash) {
             return at(here.as_spaced(), 0);
         }
@@ -242,12 +244,12 @@ impl State {
     fn first(&self, here: &Context<'_>) -> Place {
         let statement = here.statement();
         let gap = match statement {
-            // One that begins a line would be a directive.
+            // A `#` that begins a line would be a directive.
             _ if here.token.is(Punct::Hash) => here.as_spaced(),
             // An empty statement
             _ if here.token.is(Punct::Semicolon) => Gap::Nothing,
             Statement::Unknown => Gap::AsWritten,
-            // Those who count ids like to have several in a line.
+            // People who count ids like to have several in a line, so these stay together.
             Statement::Skip if self.after_skip && here.item().newlines == 0 => Gap::Space,
             _ => Gap::Line,
         };
@@ -259,7 +261,7 @@ impl State {
         use Punct::{Bar, Caret, Colon, Comma, Equal, LBrace, LBracket, LParen, RBracket, RParen, Semicolon};
         let Kind::Punct(punct) = here.token.kind else { return self.gap_before_word(here) };
         match punct {
-            // `^` and `=` would be one token.
+            // Without a space the two would be one token, as `^` and `=` are.
             _ if self.last.is_some_and(|(last, _)| last.joins(punct)) => here.as_spaced(),
             Semicolon | Comma | RParen | RBracket => Gap::Nothing,
             Colon if self.brackets > 0 || self.option => Gap::Nothing,
@@ -288,7 +290,7 @@ impl State {
         self.gap_after(here)
     }
 
-    /// What follows from the last token alone.
+    /// The gap that follows from the last token alone.
     fn gap_after(&self, here: &Context<'_>) -> Gap {
         let Some((Kind::Punct(last), _)) = self.last else {
             let first_word = matches!(self.statement, Statement::Plain | Statement::Skip);

@@ -60,12 +60,12 @@ impl Item<'_> {
         matches!(self.what, What::Comment | What::LineComment)
     }
 
-    /// Whether it has lines of its own, whatever stands before and after it.
+    /// Whether the item has lines of its own, whatever stands before and after it.
     pub(super) fn is_lines(&self) -> bool {
         matches!(self.what, What::Directive(_) | What::Skipped)
     }
 
-    /// What of it must stay.
+    /// The part of the item's text that formatting must keep; `None` for comments, whose lines may move.
     pub(super) fn spelled(&self, names: &Names) -> Option<String> {
         match &self.what {
             What::Token(token) => Some(names.spelled(token).to_owned()),
@@ -90,13 +90,13 @@ struct Scan<'a, 'n> {
     items: Vec<Item<'a>>,
     /// Where the last item ends.
     end: usize,
-    /// How many lines ended since.
+    /// How many lines have ended since.
     newlines: u32,
 }
 
 impl Scan<'_, '_> {
     fn run(&mut self) -> Result<(), Diagnostic> {
-        // Only comments have come in this line.
+        // So far only comments have come in this line, so a `#` begins a directive.
         let mut line_is_empty = true;
         loop {
             let token = self.lexer.next(self.names);
@@ -122,10 +122,10 @@ impl Scan<'_, '_> {
         }
     }
 
-    /// Refuses characters that would mean something else at another place.
+    /// Refuses a character that would mean something else at the place where formatting puts it.
     fn check_character(&self, token: &Token) -> Result<(), Diagnostic> {
         let message = match (token.kind, self.names.text(token.symbol)) {
-            // At the end of a line it would join two.
+            // At the end of a line it would join that line and the next.
             (Kind::Illegal, "\\") => "a backslash inside a line",
             (Kind::Illegal, "\u{feff}") => "a byte order mark inside the text",
             _ => return Ok(()),
@@ -148,17 +148,19 @@ impl Scan<'_, '_> {
         }
     }
 
-    /// Takes the rest of a directive's line, and says where it ends. What is no token may stand in it.
+    /// Takes the rest of a directive's line, in which characters may stand that are no token. Returns what
+    /// the directive does, and where it ends.
     fn directive_line(&mut self) -> Result<(Conditional, usize), Diagnostic> {
         let mut words = Vec::new();
         let end = loop {
             let token = self.lexer.next(self.names);
             match token.kind {
-                // Blanks are part of it: after a backslash they keep the line from being continued.
+                // Blanks at the end are part of the directive: after a backslash they keep the line from
+                // being continued.
                 Kind::Newline | Kind::End => break token.span.start as usize,
                 Kind::UnclosedComment => check(&token)?,
                 Kind::Comment => {}
-                // The two that say which directive it is, and one to see whether that is all.
+                // Two words say which directive it is; a third shows whether more follows, as in `#if 0 + A`.
                 _ if words.len() < 3 => {
                     words.push(self.names.spelled(&token).to_owned());
                     if words.len() == 1 && matches!(words[0].as_str(), "include" | "include_next" | "import")
@@ -180,8 +182,8 @@ impl Scan<'_, '_> {
         Ok((conditional, end))
     }
 
-    /// Takes the lines up to the directive that ends an `#if 0`, and the `#` of that; `None` if there is
-    /// none.
+    /// Takes the lines up to the directive that ends an `#if 0`, and the `#` of that directive; `None` if
+    /// there is no such directive.
     fn skipped(&mut self) -> Option<Span> {
         let mut depth = 0u32;
         loop {
@@ -213,7 +215,7 @@ impl Scan<'_, '_> {
             return;
         };
         let start = lines[..first].rfind('\n').map_or(0, |newline| newline + 1);
-        // The blanks at the end, too: after a backslash they keep the line from being continued.
+        // The blanks at the end are kept, too: after a backslash they keep the line from being continued.
         let stop = lines.trim_ascii_end().len();
         let stop = stop + lines[stop..].find('\n').unwrap_or(lines.len() - stop);
         self.items.push(Item {
@@ -230,7 +232,7 @@ impl Scan<'_, '_> {
         let (text, before) = (&self.text[start..end], &self.text[self.end..start]);
         self.items.push(Item { what, text, before, newlines: self.newlines });
         self.end = end;
-        // The lexer may be after the end of the line already.
+        // The lexer may have passed the end of the line already.
         self.newlines = newlines(&self.text[end..self.lexer.offset() as usize]);
     }
 }
@@ -245,7 +247,7 @@ fn check(token: &Token) -> Result<(), Diagnostic> {
         Kind::Unclosed => (codes::OPEN_STRING, "a quote is not closed", "close it in its line"),
         _ => return Ok(()),
     };
-    // The marked lines need not be all that follow.
+    // Only the opening mark is shown, since what follows it may be the rest of the file.
     let start = token.span.start;
     let span = Span::new(start, start + if token.kind == Kind::Unclosed { 1 } else { 2 });
     Err(Diagnostic::error(code, span, message, "it begins here").with_help(help))

@@ -1,4 +1,4 @@
-//! Lines of items and their places.
+//! Prints items at their places, and breaks lines that are too long.
 
 use super::gaps::{Gap, Place};
 use super::items::{Item, What};
@@ -41,7 +41,7 @@ struct Printer<'a> {
     group_end: usize,
     /// The place of the next token has been taken by a comment before it.
     moved: bool,
-    /// A token from which on `place_after` has looked.
+    /// The token at which the last search of `place_after` ended, so that nothing is looked at twice.
     next_token: usize,
     /// The last token did not end a statement.
     inside: bool,
@@ -116,7 +116,7 @@ impl Printer<'_> {
             self.moved = !own && next.is_some();
             return self.push(&aligned(item.text, indent));
         }
-        // Between two tokens it belongs to the second, wherever that goes.
+        // A comment between two tokens belongs to the second, wherever that token goes.
         let next = next.filter(|_| !self.ends_line(at) && !self.moved);
         if next.is_some_and(|place| place.gap == Gap::Line) {
             self.begin_group(at + 1);
@@ -182,7 +182,7 @@ impl Printer<'_> {
     /// Whether the tokens from here to where the declaration may be broken fit in the line.
     fn fits_until_next(&self, at: usize) -> bool {
         let mut column = self.column + 1;
-        // Ends soon: every token makes the line longer.
+        // This ends soon, since every token makes the line longer.
         for ahead in at..self.group_end {
             if ahead > at {
                 let gap = self.places[ahead].map_or(Gap::Space, |place| place.gap);

@@ -1,9 +1,10 @@
-//! What could have stood where an error is.
+//! The tokens that could have stood where an error is.
 
 use crate::keyword::Keyword;
 use crate::token::Punct;
 
-/// A set of tokens; small, since it is noted at every token that does not fit.
+/// A set of tokens, as bits of one number: a set is noted at every token that does not fit, so it has to be
+/// small.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Expected(u128);
 

@@ -1,8 +1,8 @@
 //! Tokens as an input of nom, and the parsers of single tokens.
 //!
-//! A parser that fails says only that it does. What it looked for is noted in the [`Shared`] part of the
-//! input, for the furthest place that any parser reached: that is where the error is, whichever alternative
-//! came there.
+//! A parser that fails returns no reason. The tokens that it looked for are noted in the [`Shared`] part of
+//! the input, for the furthest place that any parser has reached. That place is taken for the error,
+//! whichever alternative came there.
 
 use std::cell::Cell;
 use std::iter::{Copied, Enumerate};
@@ -39,9 +39,9 @@ pub(super) struct Shared<'a> {
 /// Why a parser failed.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// Something else was expected: the shared part of the input knows what.
+    /// Another token was expected; the shared part of the input knows which.
     Unexpected,
-    /// It is clear what is wrong.
+    /// The parser knows what is wrong by itself.
     Invalid(Box<Diagnostic>),
 }
 
@@ -70,7 +70,7 @@ impl<'a> Shared<'a> {
         Tokens { rest: &self.all[at..], shared: self }
     }
 
-    /// Token `at`.
+    /// The token with this number.
     pub(super) fn token(&self, at: usize) -> Token {
         self.all[at.min(self.all.len() - 1)]
     }
@@ -112,7 +112,7 @@ impl<'a> Tokens<'a> {
         Ok((Self { rest: &self.rest[taken..], ..self }, value))
     }
 
-    /// Fails here; something of `expected` would have fitted.
+    /// Fails here, and notes that a token of `expected` would have fitted.
     pub(super) fn fail<T>(&self, expected: Expected) -> Parsed<'a, T> {
         let (furthest, known) = self.shared.furthest.get();
         let at = self.at();
@@ -131,7 +131,7 @@ impl<'a> Tokens<'a> {
         self.shared.sources.join(first, last)
     }
 
-    /// Runs a parser that may call itself.
+    /// Runs a parser that may call itself, unless such calls are nested too deep.
     pub(super) fn nested<T>(self, parser: impl FnOnce(Self) -> Parsed<'a, T>) -> Parsed<'a, T> {
         let depth = self.shared.depth.get();
         if depth == limits::NESTING {
@@ -169,8 +169,8 @@ pub(super) fn keyword<'a>(keyword: Keyword) -> impl Fn(Tokens<'a>) -> Parsed<'a,
     }
 }
 
-/// Any number of the same. nom's `many0` allocates before it knows whether there is one, and most types and
-/// arguments have no option.
+/// Runs a parser as often as it succeeds. nom's `many0` allocates before it knows whether there is anything,
+/// and most types and arguments have no option.
 pub(super) fn any<'a, T>(
     parser: impl Fn(Tokens<'a>) -> Parsed<'a, T>,
 ) -> impl Fn(Tokens<'a>) -> Parsed<'a, Vec<T>> {
@@ -189,7 +189,7 @@ pub(super) fn any<'a, T>(
     }
 }
 
-/// A name: no word that is a keyword in every dialect.
+/// A name: any word but those that are keywords in every dialect.
 pub(super) fn ident(input: Tokens<'_>) -> Parsed<'_, Ident> {
     let token = input.peek();
     if token.kind != Kind::Ident || input.keyword().is_some_and(Keyword::is_reserved) {

@@ -30,7 +30,8 @@ pub(crate) fn parse(input: &Preprocessed, diagnostics: &mut Diagnostics) -> Ast 
     let tokens = &input.tokens;
     let shared = Shared::new(tokens, &input.names, &input.docs, &input.sources);
     let end = input.tokens.last().map_or(Span::default(), |end| end.span);
-    // Each ends with one; hostile input has a million, and that much room is not taken for it.
+    // Each statement ends with a `;`. Hostile input has a million of them, for which no room is taken in
+    // advance.
     let statements = tokens.iter().filter(|token| token.is(Punct::Semicolon)).take(1 << 10).count();
     let mut ast = Ast { end, statements: Vec::with_capacity(statements), ..Ast::default() };
     let mut at = 0;
@@ -46,7 +47,7 @@ pub(crate) fn parse(input: &Preprocessed, diagnostics: &mut Diagnostics) -> Ast 
             }
             Err(error) => {
                 let (wrong, diagnostic) = report::diagnostic(&shared, error);
-                // Where the preprocessor found a mistake, or stopped, this one follows from it.
+                // Where the preprocessor has found a mistake, or has stopped, this error follows from that.
                 let known = input.stopped || diagnostics.iter().any(|d| d.span() == diagnostic.span());
                 if !known && !diagnostics.push_bounded(diagnostic) {
                     break;
@@ -124,8 +125,8 @@ fn statement(input: Tokens<'_>) -> Result<(Tokens<'_>, Statement), Err<Fault>> {
     Ok((rest, Statement { kind, span, doc }))
 }
 
-/// Where to go on after an error at token `wrong` of the statement that starts at `start`: after the `;`
-/// that ends the statement, or at a word that starts the next.
+/// The token to go on with after an error at token `wrong` of the statement that starts at `start`: after the
+/// `;` that ends the statement, or at a word that starts the next.
 ///
 /// Inside parentheses a `;` ends the statement only if a new one starts after it: a missing `)` must not
 /// swallow the rest of the file.
@@ -152,7 +153,7 @@ fn recover(shared: &Shared<'_>, tokens: &[Token], start: usize, wrong: usize) ->
 /// Whether only a statement can start with this.
 fn starts_statement(shared: &Shared<'_>, token: Token) -> bool {
     let keyword = (token.kind == Kind::Ident).then(|| shared.names.keyword(token.symbol)).flatten();
-    // These start arguments, too.
+    // These words start arguments, too.
     let ambiguous = [Keyword::WaitTime, Keyword::MsgOption];
     keyword.is_some_and(|k| k.is_reserved() && statement::STARTS.contains(&k) && !ambiguous.contains(&k))
 }

@@ -1,4 +1,4 @@
-//! What to say about a statement that is wrong.
+//! The diagnostics of statements that are wrong.
 
 use nom::Err;
 
@@ -44,7 +44,7 @@ fn unexpected(shared: &Shared<'_>, at: usize, expected: Expected) -> Diagnostic 
     }
     let wanted = expected.describe(GROUPS);
     let found = found(shared, token);
-    // Nothing is to be seen at the end of the file: the last token is shown.
+    // At the end of the file there is nothing to see, so the last token is shown.
     let last = at.checked_sub(1).filter(|_| token.kind == Kind::End).map(|before| shared.token(before).span);
     let label =
         if last.is_some() { format!("expected {wanted} after this") } else { format!("expected {wanted}") };
@@ -57,7 +57,7 @@ fn unexpected(shared: &Shared<'_>, at: usize, expected: Expected) -> Diagnostic 
     }
 }
 
-/// What is wrong with a token that fits nowhere.
+/// The error of a token that fits nowhere; `None` if it could stand elsewhere.
 fn not_a_token(shared: &Shared<'_>, token: Token) -> Option<Diagnostic> {
     let text = shared.names.text(token.symbol);
     let span = token.span;
@@ -115,7 +115,7 @@ fn help(shared: &Shared<'_>, at: usize, expected: Expected) -> Option<String> {
             return Some(format!("did you mean `{near}`?"));
         }
     }
-    // `ou x : int`: the mistake is one word back.
+    // In `ou x : int` the mistake is one word before the token that does not fit.
     let before = shared.token(at.checked_sub(1)?);
     if before.is(Punct::Semicolon) && token.is(Punct::RParen) {
         return Some("no `;` stands after the last argument".to_owned());

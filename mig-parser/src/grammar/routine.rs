@@ -67,7 +67,7 @@ pub(super) fn routine(kind: RoutineKind, input: Tokens<'_>) -> Parsed<'_, Statem
 
 fn arguments(input: Tokens<'_>) -> Parsed<'_, Vec<Argument>> {
     let list = separated_list1(punct(Punct::Semicolon), argument);
-    // Not `opt`: an error inside an argument is worth more than "`)` was expected".
+    // Not `opt`: an error inside an argument tells more than "`)` was expected".
     let (rest, _) = punct(Punct::LParen)(input)?;
     if rest.peek().is(Punct::RParen) {
         return rest.advance(Vec::new());

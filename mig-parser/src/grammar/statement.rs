@@ -96,7 +96,7 @@ fn modifier(input: Tokens<'_>) -> Parsed<'_, (SubsystemModifier, Span)> {
     match input.keyword() {
         Some(Keyword::KernelUser) => input.advance((SubsystemModifier::KernelUser, span)),
         Some(Keyword::KernelServer) => input.advance((SubsystemModifier::KernelServer, span)),
-        // Else it is the subsystem's name.
+        // Otherwise the word is the subsystem's name.
         Some(Keyword::Kernel) if input.ahead(1).kind == Kind::Ident => {
             input.advance((SubsystemModifier::Kernel, span))
         }

@@ -6,7 +6,7 @@ use crate::codes;
 use crate::diagnostics::Diagnostic;
 use crate::token::{Kind, Punct, Symbol, Token};
 
-/// One of them.
+/// A macro or operator that is built in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BuiltIn {
     /// `__FILE__`
@@ -80,7 +80,7 @@ const TABLE: &[(&str, BuiltIn)] = &[
     ("__is_target_environment", BuiltIn::IsTarget(&[("gnu", "__gnu_hurd__")])),
 ];
 
-/// What clang has and gcc does not.
+/// Built-in macros that clang has and gcc does not.
 const CLANGS: &[&str] = &[
     "__has_declspec_attribute",
     "__has_warning",
@@ -91,10 +91,10 @@ const CLANGS: &[&str] = &[
     "__is_target_environment",
 ];
 
-/// What gcc has and clang does not, for C.
+/// Built-in macros that gcc has for C and clang does not.
 const GCCS: &[&str] = &["__has_cpp_attribute"];
 
-/// What gcc and clang have beyond C11, as `__has_feature` calls it.
+/// The features that gcc and clang have beyond C11, by their names in `__has_feature`.
 const FEATURES: &[&str] = &[
     "attribute_availability",
     "attribute_availability_with_message",
@@ -203,14 +203,14 @@ const KEYWORDS: &[&str] = &[
 ];
 
 impl BuiltIn {
-    /// Whether `#ifdef` finds it, as it finds all but `defined`.
+    /// Whether `#ifdef` takes the name for a macro, which it does for all but `defined`.
     pub(super) fn is_macro(self) -> bool {
         self != BuiltIn::Defined
     }
 }
 
 impl Preprocessor<'_> {
-    /// Makes the names known.
+    /// Enters the built-in names in the table of macros.
     pub(super) fn add_built_ins(&mut self) {
         for (name, built_in) in TABLE {
             let symbol = self.names.intern(name);
@@ -218,7 +218,7 @@ impl Preprocessor<'_> {
         }
     }
 
-    /// Forgets what the target's compiler does not have.
+    /// Removes the names that the target's compiler does not have.
     pub(super) fn keep_the_compilers(&mut self) {
         let clang = self.names.intern("__clang__");
         for name in if self.is_macro(clang) { GCCS } else { CLANGS } {
@@ -227,7 +227,7 @@ impl Preprocessor<'_> {
         }
     }
 
-    /// What `name` makes: a token, or nothing.
+    /// The token that a use of the built-in `name` becomes; `None` if it becomes nothing.
     pub(super) fn built_in(&mut self, built_in: BuiltIn, name: Token) -> Option<Token> {
         Some(match built_in {
             BuiltIn::File => self.quoted(&self.place(name).0, name),

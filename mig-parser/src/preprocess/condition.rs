@@ -5,8 +5,8 @@ use crate::source::Span;
 use crate::token::{Kind, Names, Punct, Token};
 use crate::{codes, limits};
 
-/// Whether the expression is not zero. `unknown` gets the names that are no macros and whose values count: as
-/// plain switches, as in `#if KERNEL && !SEQNOS`, they do not.
+/// Whether the expression is not zero. `unknown` gets the names that are no macros and with whose values the
+/// expression computes. As plain switches, as in `#if KERNEL && !SEQNOS`, such names are usual, and left out.
 pub(super) fn evaluate(
     tokens: &[Token],
     names: &Names,
@@ -28,7 +28,7 @@ pub(super) fn evaluate(
 struct Value {
     bits: u64,
     unsigned: bool,
-    /// The name that is no macro and makes this value.
+    /// The name, which is no macro, that this value comes from.
     unknown: Option<Token>,
 }
 
@@ -50,7 +50,7 @@ struct Parser<'a> {
     tokens: &'a [Token],
     names: &'a Names,
     at: usize,
-    /// The last token, for what is missing after it.
+    /// The place of the last token, for an error about what is missing after it.
     end: Span,
     depth: usize,
     /// How many operators around here make the value irrelevant: `0 && 1/0` is fine.
@@ -159,7 +159,7 @@ impl Parser<'_> {
         (binds >= level).then_some((punct, binds, token.span))
     }
 
-    /// The value of an operand counts.
+    /// Notes that the value of this operand is computed with.
     fn counts(&mut self, value: Value) {
         if self.unevaluated == 0 {
             self.unknown.extend(value.unknown);
@@ -243,7 +243,7 @@ impl Parser<'_> {
                 bits.map(|bits| Value::new(bits, false))
                     .ok_or_else(|| self.wrong(token.span, "not one character"))
             }
-            // What is no macro is zero.
+            // A name that is no macro counts as zero.
             Kind::Ident => {
                 self.at += 1;
                 if self.peek().is_some_and(|t| t.is(Punct::LParen)) {

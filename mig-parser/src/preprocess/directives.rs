@@ -384,8 +384,8 @@ impl Preprocessor<'_> {
         taken_now
     }
 
-    /// Goes past text that is not to be read, up to the branch that is, or the end of the conditional or
-    /// file.
+    /// Goes past text that is not to be read: up to the branch that is, to the end of the conditional, or to
+    /// that of the file.
     fn skip_group(&mut self) {
         let mut depth = 0u64;
         while let Some(frame) = self.frames.last_mut() {
@@ -440,7 +440,8 @@ impl Preprocessor<'_> {
         })
     }
 
-    /// A name that is no macro is computed with in an `#if`: it counts as 0, most likely not what was meant.
+    /// Warns of a name that is no macro and with which an `#if` computes: it counts as 0, which is most
+    /// likely not what was meant.
     fn unknown_name(&mut self, name: Token) {
         if !self.unknown_names.insert(name.symbol) {
             return;
@@ -466,7 +467,7 @@ impl Preprocessor<'_> {
         self.said(span, &text, is_error);
     }
 
-    /// What a file says itself.
+    /// Reports what a file says by `#error` or `#warning`.
     pub(super) fn said(&mut self, span: Span, text: &str, is_error: bool) {
         let text: String = text.chars().filter(|c| !c.is_control()).take(200).collect();
         self.error(if is_error {

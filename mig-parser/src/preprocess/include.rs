@@ -1,4 +1,4 @@
-//! `#include` and its kin: which file is meant, and how deep they go.
+//! `#include` and its kin: which file is meant, and how deep files may include one another.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -56,7 +56,7 @@ impl Preprocessor<'_> {
                     self.open(found, Some(span));
                 }
             }
-            // The second directive for the same file says nothing new.
+            // A missing file is reported once, however many directives name it.
             Err(_) if !self.missing.insert(name) => {}
             Err(diagnostic) => self.error(diagnostic.at(span)),
         }

@@ -17,10 +17,10 @@ use crate::{codes, limits};
 pub(super) enum Definition {
     /// A `#define`, of a file or of the command line.
     Written(Rc<Macro>),
-    /// A `#define` of the target whose name stands here: it is read when somebody asks what the name means,
-    /// which is the case of few.
+    /// A `#define` of the target, by the place of its name. It is read when a file uses the name, which
+    /// happens to few of them.
     Unread(u32),
-    /// What every C compiler has.
+    /// A macro that every C compiler has built in.
     BuiltIn(BuiltIn),
 }
 
@@ -43,8 +43,8 @@ pub(super) struct Macro {
 pub(super) struct Context {
     tokens: Vec<Token>,
     at: usize,
-    /// The macro that made them; without one nothing after them is read before they are taken away: a
-    /// barrier.
+    /// The macro that made the tokens. Without one this is a barrier: nothing after the tokens is read before
+    /// they are taken away.
     made_by: Option<Rc<Macro>>,
     pub(super) site: Span,
 }

@@ -36,7 +36,7 @@ pub(crate) struct Preprocessed {
     pub(crate) docs: Docs,
     pub(crate) sources: SourceMap,
     pub(crate) diagnostics: Diagnostics,
-    /// A limit was hit: the tokens are not all.
+    /// A limit was reached, so tokens are missing at the end.
     pub(crate) stopped: bool,
 }
 
@@ -71,21 +71,21 @@ pub(crate) struct Preprocessor<'a> {
     /// The expansions being read, the innermost last.
     contexts: Vec<Context>,
     texts: HashMap<PathBuf, (Arc<str>, u32)>,
-    /// The files that have been read, by what identifies them, and those of which nobody has asked that yet:
-    /// it takes a system call for each folder of the path, and only `#import` asks.
+    /// The files that have been read, by what identifies them; and those whose identity is not known yet. To
+    /// find it out takes a system call for each folder of the path, and only `#import` needs it.
     identities: HashSet<PathBuf>,
     unidentified: Vec<PathBuf>,
     /// The files that are not read again.
     once: HashSet<PathBuf>,
-    /// The names of files that are not found, which have been reported.
+    /// The names of files that were not found, each of which has been reported.
     missing: HashSet<String>,
     bytes_left: usize,
     includes_left: u32,
     macro_tokens_left: usize,
     call_depth: usize,
-    /// An `#if` is being read: `defined` is an operator.
+    /// An `#if` is being read, in which `defined` is an operator.
     in_condition: bool,
-    /// A limit was hit: everything ends here.
+    /// A limit was reached, and no further token comes.
     stopped: bool,
 }
 
@@ -112,7 +112,7 @@ const PREDEFINED: &str = "<built-in>";
 /// The text of options as a file.
 const COMMAND_LINE: &str = "<command line>";
 
-/// What comes out of the preprocessor, a token each, spelled as it stands.
+/// The tokens that come out of the preprocessor, each as it is spelled.
 pub(crate) fn spelled(preprocessed: &Preprocessed) -> Vec<String> {
     let tokens = preprocessed.tokens.iter().filter(|token| token.kind != Kind::End);
     tokens.map(|token| preprocessed.names.spelled(token).to_owned()).collect()
@@ -427,7 +427,7 @@ impl Preprocessor<'_> {
         }
     }
 
-    /// Reports a limit that was hit; no further token comes.
+    /// Reports a limit that was reached, and ends the input.
     fn stop(&mut self, code: &'static str, span: Span, message: &str, label: &str) {
         if !self.stopped {
             self.diagnostics.push(Diagnostic::error(code, span, message, label));

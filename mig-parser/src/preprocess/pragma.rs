@@ -33,7 +33,7 @@ impl Preprocessor<'_> {
         }
     }
 
-    /// The file that says so is not read again.
+    /// `#pragma once`: the file that says so is not read again.
     pub(super) fn once(&mut self) {
         if let Some(frame) = self.frames.last() {
             self.once.insert(self.loader.identity(&frame.path));
@@ -94,5 +94,5 @@ impl Preprocessor<'_> {
     }
 }
 
-/// What `push_macro` has put away.
+/// The definitions that `push_macro` has put away, the last one last.
 pub(super) type Pushed = std::collections::HashMap<Symbol, Vec<Option<Definition>>>;

@@ -101,7 +101,7 @@ impl Preprocessor<'_> {
     ) -> Vec<Token> {
         let mut result = Vec::new();
         let mut at = 0;
-        // The operand before a `##` is empty.
+        // The operand before a `##` was an empty argument.
         let mut empty_operand = false;
         while at < body.len() && !self.stopped {
             let token = body[at];
@@ -218,8 +218,8 @@ impl Preprocessor<'_> {
         *tokens = result;
     }
 
-    /// One token of two; reported if they make none. A prefix and its literal (`L"text"`) stay two here, of
-    /// which nothing is said.
+    /// The one token that two make; an error is reported if they make none. A prefix and its literal
+    /// (`L"text"`) are two tokens here, so they stay as they are without an error.
     fn paste(&mut self, left: Token, right: Token) -> Option<Token> {
         if matches!(right.kind, Kind::Str | Kind::Char)
             && matches!(self.names.spelled(&left), "L" | "u" | "U" | "u8")
