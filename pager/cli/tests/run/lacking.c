@@ -1,6 +1,6 @@
 /*
- * lacking WHICH PROGRAM ARGUMENTS...: runs a program as if the kernel had no userfaultfd ("-"), or one that cannot
- * move pages ("+"); or as a user that the system gives nothing ("nobody"), who need not find the program.
+ * lacking WHICH PROGRAM ARGUMENTS...: runs a program as if the kernel had no userfaultfd ("-"), or one that
+ * cannot move pages ("+"); or as a user that the system gives nothing ("nobody"), who need not find the program.
  */
 #define _GNU_SOURCE
 #include <errno.h>
