@@ -19,9 +19,9 @@ impl Docs {
         Self { table: vec![Vec::new()], pending: Vec::new(), trailing: false, newlines: 0 }
     }
 
-    pub(crate) fn comment(&mut self, span: Span, behind_token: bool) {
+    pub(crate) fn comment(&mut self, span: Span, after_token: bool) {
         self.pending.push(span);
-        self.trailing |= behind_token;
+        self.trailing |= after_token;
         self.newlines = 0;
     }
 

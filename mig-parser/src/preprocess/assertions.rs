@@ -55,9 +55,9 @@ impl Preprocessor<'_> {
         }
         let mut answered = Vec::new();
         let mut rest = &tokens[..];
-        while let [first, behind @ ..] = rest {
-            rest = behind;
-            let asked = if first.is(Punct::Hash) { assertion(behind) } else { None };
+        while let [first, after @ ..] = rest {
+            rest = after;
+            let asked = if first.is(Punct::Hash) { assertion(after) } else { None };
             let Some((question, answer, taken)) = asked else {
                 answered.push(*first);
                 continue;
@@ -69,7 +69,7 @@ impl Preprocessor<'_> {
             };
             let symbol = self.names.intern(if holds { "1" } else { "0" });
             answered.push(Token { kind: Kind::Number, symbol, ..*first });
-            rest = &behind[taken..];
+            rest = &after[taken..];
         }
         answered
     }

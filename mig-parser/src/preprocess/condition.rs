@@ -309,11 +309,11 @@ fn character(text: &str) -> Option<u64> {
     let mut rest = text.strip_prefix('\'')?.strip_suffix('\'')?.as_bytes();
     let mut value = 0i32;
     let mut count = 0;
-    while let Some((byte, behind)) = one_character(rest)? {
+    while let Some((byte, after)) = one_character(rest)? {
         // A single character is a signed `char`.
         value = if count == 0 { i32::from(byte as i8) } else { value << 8 | i32::from(byte) };
         count += 1;
-        rest = behind;
+        rest = after;
     }
     (count > 0).then_some(i64::from(value) as u64)
 }
@@ -322,14 +322,15 @@ fn character(text: &str) -> Option<u64> {
 fn wide_character(text: &str) -> Option<u64> {
     let mut rest = text.strip_prefix('\'')?.strip_suffix('\'')?.as_bytes();
     let mut value = None;
-    while let Some((byte, behind)) = one_character(rest)? {
+    while let Some((byte, after)) = one_character(rest)? {
         value = Some(u64::from(byte));
-        rest = behind;
+        rest = after;
     }
     value
 }
 
-/// The first character of a constant and what stands after it; `None` if it is none.
+/// The first character of a constant and the text after it; `None` if the text begins with no character that
+/// a constant can have.
 fn one_character(text: &[u8]) -> Option<Option<(u8, &[u8])>> {
     let (first, rest) = match text {
         [] => return Some(None),
