@@ -16,13 +16,13 @@ pub use target::Target;
 pub struct Abi {
     /// What both sides of a message agree on.
     pub facts: Facts,
-    /// What the kernel and those who speak with it from within agree on (`subsystem KernelUser`,
+    /// The same facts for messages of which one side is the kernel itself (`subsystem KernelUser`,
     /// `KernelServer`).
     pub facts_in_kernel: Facts,
     /// The type in the runtime's module `abi`; one with the same wire format where the dialect has none of
     /// its own.
     pub rust_name: &'static str,
-    /// The processors that it is for; where the host is none of them, the first.
+    /// The processors that have this ABI. The first is the default where the host's is none of them.
     pub targets: &'static [&'static Target],
     /// Types that exist without a declaration: name, message type number, bits.
     pub built_in: &'static [(&'static str, u32, u32)],
@@ -35,7 +35,7 @@ pub struct Abi {
 pub struct Language {
     /// Its name in a message to the user.
     pub name: &'static str,
-    /// The constructs that it does not simply accept.
+    /// The constructs that this compiler does not simply accept.
     pub exceptions: &'static [(Feature, Verdict)],
     /// The names of its message types.
     pub message_types: MessageTypes,
@@ -51,7 +51,7 @@ pub struct Language {
     pub options: &'static [MsgOption],
 }
 
-/// How the message types are called.
+/// How a dialect names its message types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MessageTypes {
     /// `MACH_MSG_TYPE_…`, rights by what is done to them.
@@ -61,7 +61,7 @@ pub enum MessageTypes {
 }
 
 impl MessageTypes {
-    /// What all their names start with.
+    /// The prefix of all names.
     pub(crate) fn prefix(self) -> &'static str {
         match self {
             MessageTypes::Mach3 => "MACH_MSG_TYPE_",
@@ -112,7 +112,7 @@ pub enum Feature {
 }
 
 impl Feature {
-    /// How a message names it.
+    /// The construct in the words of a diagnostic.
     pub(crate) fn describe(self) -> &'static str {
         match self {
             Feature::SkipCount => "`skip` with a number",
@@ -137,18 +137,18 @@ impl Feature {
 /// What a compiler makes of a construct.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It takes it.
+    /// It accepts the construct.
     Accept,
-    /// It takes it without effect: a warning.
+    /// It accepts the construct without effect: a warning.
     Ignore,
-    /// It takes it, but advises against it: a warning.
+    /// It accepts the construct, but advises against it: a warning.
     Obsolete,
-    /// It refuses it: an error.
+    /// It refuses the construct: an error.
     Reject,
 }
 
 impl Language {
-    /// What it makes of a construct.
+    /// What this compiler makes of a construct.
     pub fn verdict(&self, feature: Feature) -> Verdict {
         self.exceptions.iter().find(|(f, _)| *f == feature).map_or(Verdict::Accept, |(_, verdict)| *verdict)
     }

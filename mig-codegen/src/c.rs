@@ -74,7 +74,7 @@ pub fn header(interface: &Interface, side: Side) -> String {
     for side in [Side::Client, Side::Server].into_iter().filter(|one| side == Side::Both || side == *one) {
         prototypes::write(&mut text, interface, side);
     }
-    // The headers of both sides have these.
+    // The headers of both sides have this part, so it must not be declared twice.
     lines(&mut text, &[&format!("#ifndef MIG_{name}_messages"), &format!("#define MIG_{name}_messages"), ""]);
     ids(&mut text, interface);
     messages::write(&mut text, interface);

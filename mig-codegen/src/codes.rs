@@ -16,7 +16,7 @@ pub const SIZE_NEEDED: &str = "MIG0304";
 pub const SIDES_DIFFER: &str = "MIG0305";
 /// A size that is not the one that the message type implies (a warning, except for ports).
 pub const STRANGE_SIZE: &str = "MIG0306";
-/// Nothing, or parts of a byte (the former a warning where nothing depends on it).
+/// A type of no bytes, or of parts of a byte (no bytes are a warning where nothing depends on them).
 pub const NO_BYTES: &str = "MIG0307";
 /// Conversion functions of a variable array.
 pub const TRANSLATED_ARRAY: &str = "MIG0308";
@@ -40,7 +40,7 @@ pub const SUBSYSTEM_TWICE: &str = "MIG0316";
 pub const SUBSYSTEM_LATE: &str = "MIG0317";
 /// No `subsystem` statement.
 pub const NO_SUBSYSTEM: &str = "MIG0318";
-/// What a dialect does not have, ignores (a warning) or advises against (a warning).
+/// A construct that a dialect does not have, ignores (a warning) or advises against (a warning).
 pub const DIALECT: &str = "MIG0319";
 /// A routine without a request port.
 pub const NO_REQUEST_PORT: &str = "MIG0320";
@@ -82,13 +82,13 @@ pub const UNUSED_TYPE: &str = "MIG0401";
 pub const REPLY_ID: &str = "MIG0402";
 /// A request that brings as much as its sender likes (a warning of `mig check --pedantic`).
 pub const UNBOUNDED: &str = "MIG0403";
-/// What the C compiler makes a wrong stub of (a warning of `mig check`).
+/// A declaration of which the C compiler makes a wrong stub (a warning of `mig check`).
 pub const C_COMPILER: &str = "MIG0404";
 /// A routine in the place of one that was deleted (a warning of `mig check --against`).
 pub const NO_SKIP: &str = "MIG0405";
 /// A type that is translated with some macros only (a warning of `mig check --beside`).
 pub const LOST_TRANSLATION: &str = "MIG0406";
-/// Correct, but not generated yet.
+/// A declaration that is correct, but for which no code is generated yet.
 pub const NOT_GENERATED: &str = "MIG0390";
 
 /// An argument that is not generated yet.

@@ -53,7 +53,7 @@ pub struct Config {
     pub(crate) check: bool,
 }
 
-/// More errors than this do not help.
+/// How many errors are shown unless a limit is given: more do not help.
 const ERROR_LIMIT: usize = 20;
 
 /// A `.defs` file, or its text.
@@ -121,7 +121,7 @@ pub struct Analysis {
     pub report: Report,
     /// The interface, resolved and laid out; none if anything is wrong, or if the input declares only types.
     pub interface: Option<Interface>,
-    /// What generated code calls the input.
+    /// The name that generated code has for the input.
     name: String,
 }
 
@@ -148,7 +148,7 @@ impl Analysis {
         crate::lints::lost_translations(&self.ast, &other.ast, macros, &mut self.report.diagnostics);
     }
 
-    /// Why there is no interface.
+    /// The error that says why there is no interface.
     fn nothing(&self) -> Error {
         let mut report = self.report.clone();
         if !report.diagnostics.has_errors() {
@@ -162,7 +162,7 @@ impl Analysis {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Output<T> {
-    /// What was asked for.
+    /// The output that was asked for.
     pub value: T,
     /// Every file that was read: the output is as new as the newest of them.
     pub files: Vec<PathBuf>,
@@ -214,8 +214,8 @@ impl Config {
         self
     }
 
-    /// Whether the definitions of the package `mach-defs` are at hand, which is the default: what no include
-    /// directory has is looked for among those for the ABI.
+    /// Whether the definitions of the package `mach-defs` are at hand, which is the default: a file that no
+    /// include directory has is looked for among the definitions for the ABI.
     ///
     /// They are inputs, too, by their names in angle brackets, as are files of include directories:
     ///
@@ -494,7 +494,7 @@ impl Config {
     ///
     /// As [`tokens`](Self::tokens).
     pub fn text<'a>(&self, input: impl Into<Input<'a>>) -> Result<Output<String>, Error> {
-        // What is wrong with the settings is told without reading anything.
+        // Mistakes in the settings are reported before anything is read.
         self.rust_options()?;
         self.text_of(&self.analysis(input)?)
     }

@@ -39,14 +39,14 @@ pub enum Error {
 pub struct Report {
     /// The texts.
     pub sources: SourceMap,
-    /// What there is to say, in the order of the text.
+    /// The diagnostics, in the order of the text.
     pub diagnostics: Diagnostics,
     /// No more errors than these are shown.
     pub(crate) error_limit: usize,
 }
 
 impl Report {
-    /// What a tool has found itself.
+    /// A report of what a tool has found itself.
     pub fn new(sources: SourceMap, diagnostics: Diagnostics) -> Self {
         Report { sources, diagnostics, error_limit: usize::MAX }
     }
@@ -61,8 +61,8 @@ impl Report {
         self.diagnostics.count(Severity::Warning)
     }
 
-    /// All of it as text for people, each with its marked lines; with escape sequences for a terminal if
-    /// `colour` is set. Where there are errors, the last line counts them, those included that
+    /// All diagnostics as text for people, each with its marked lines; with escape sequences for a terminal
+    /// if `colour` is set. Where there are errors, the last line counts them, those included that
     /// [`Config::error_limit`](crate::Config::error_limit) leaves out.
     pub fn render(&self, colour: bool) -> String {
         let (shown, _) = self.shown();
@@ -74,7 +74,7 @@ impl Report {
         text
     }
 
-    /// What is shown, and how many errors are left out.
+    /// The diagnostics that are shown, and how many errors are left out.
     pub(crate) fn shown(&self) -> (Diagnostics, usize) {
         self.diagnostics.first_errors(self.error_limit)
     }
@@ -103,7 +103,7 @@ fn counted(count: usize, what: &str) -> String {
 
 impl From<Unformatted> for Report {
     fn from(Unformatted { sources, diagnostics, .. }: Unformatted) -> Self {
-        // Formatting ends at the first error.
+        // One error is all there is, since formatting ends at the first.
         Report { sources, diagnostics, error_limit: 1 }
     }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Report};
 
-/// A line that is longer is not repeated.
+/// A line of the input that has more bytes is left out of the message.
 const LONGEST_LINE: usize = 1000;
 
 #[derive(Serialize)]

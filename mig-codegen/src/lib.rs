@@ -216,7 +216,7 @@ pub fn analyze(
     resolved.filter(|_| !diagnostics.has_errors())
 }
 
-/// That a file has no interface, as far as its statements are right.
+/// The diagnostic of a file that has no interface, as far as its statements are right.
 fn no_interface(ast: &Ast) -> Diagnostic {
     let span = ast.statements.first().map_or(ast.end, |first| first.span);
     resolve::no_subsystem(span, "nothing to generate")

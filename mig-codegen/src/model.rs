@@ -37,7 +37,7 @@ pub struct Interface {
     pub demux: String,
     /// What C's stubs include.
     pub imports: Vec<Import>,
-    /// The routines, in the order of their ids; skipped ids are not in it.
+    /// The routines, in the order of their ids; skipped ids have none.
     pub routines: Vec<Routine>,
     /// The comment before the subsystem statement.
     pub doc: Vec<String>,
@@ -48,14 +48,14 @@ pub struct Interface {
 /// A file that C's stubs include.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Import {
-    /// Which of them.
+    /// Which stubs include it.
     pub kind: ImportKind,
     /// Its name with `"…"` or `<…>`.
     pub file: String,
 }
 
 impl Interface {
-    /// Where what is in its messages: those of tasks, or those of a kernel that is one side of it.
+    /// The sizes and offsets in its messages: those of tasks, or those of a kernel that is one side of it.
     pub fn facts(&self) -> &'static Facts {
         if self.is_in_kernel() { &self.abi.facts_in_kernel } else { &self.abi.facts }
     }
@@ -194,7 +194,7 @@ impl Routine {
         self.args.iter().enumerate().filter(|(_, arg)| arg.in_reply()).collect()
     }
 
-    /// What the client finds in the trailer of the reply.
+    /// The fields that the client finds in the trailer of the reply.
     pub fn client_trailer(&self) -> Vec<TrailerField> {
         let found = self.args.iter().filter_map(|arg| match arg.role {
             Role::Trailer { field, client: true, .. } => Some(field),
@@ -218,17 +218,17 @@ impl Arg {
         Some(Arg { form: (*parts.part).clone(), ty: ty.clone(), ..self.clone() })
     }
 
-    /// Its value travels in the request.
+    /// True if its value travels in the request.
     pub fn in_request(&self) -> bool {
         matches!(self.role, Role::In | Role::InOut)
     }
 
-    /// Its value travels in the reply.
+    /// True if its value travels in the reply.
     pub fn in_reply(&self) -> bool {
         matches!(self.role, Role::Out | Role::InOut)
     }
 
-    /// What the server finds at the request.
+    /// The field that the kernel adds to the request for the server, if the argument is one.
     pub fn server_trailer(&self) -> Option<TrailerField> {
         match self.role {
             Role::Trailer { field, server: true, .. } => Some(field),

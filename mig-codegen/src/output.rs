@@ -1,4 +1,4 @@
-//! Writing of an output, so that nothing else is hurt by it.
+//! Writes an output so that no other file is changed, and the old one stays whole until the new one is.
 //!
 //! - A regular file is replaced in one step: nobody sees half of it, and on an error the old one stays. Its
 //!   owner and permissions are kept; extended attributes are not. One that has other names (hard links) or
@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Links to links, before they are taken for a circle.
+/// This many links are followed, one to the next; more are taken for a circle.
 const LINKS: usize = 40;
 
 /// Where an output goes, links followed.
@@ -34,7 +34,7 @@ pub(crate) enum Target {
 }
 
 impl Target {
-    /// What a path means.
+    /// What a path leads to.
     pub(crate) fn of(path: &Path) -> io::Result<Target> {
         let mut path = path.to_owned();
         for _ in 0..LINKS {
@@ -80,7 +80,8 @@ impl Target {
     pub(crate) fn write(&self, text: &str) -> io::Result<()> {
         match self {
             Target::New(path) => replace(path, text, None),
-            // It may be what cannot be opened by its path: a socket, or a file of another user.
+            // Standard output may be something that cannot be opened by its path: a socket, or a file of
+            // another user.
             Target::Stream(path) if *path == own_stdout() => {
                 let mut out = io::stdout().lock();
                 out.write_all(text.as_bytes())?;
@@ -88,7 +89,7 @@ impl Target {
             }
             Target::Stream(path) => OpenOptions::new().append(true).open(path)?.write_all(text.as_bytes()),
             Target::File(path, metadata) => {
-                // Whoever may not write to the file may not replace it, either.
+                // A user who may not write to the file may not replace it, either.
                 let file = OpenOptions::new().read(true).write(true).open(path)?;
                 if has_other_names(metadata) {
                     return rewrite(file, text);
@@ -133,7 +134,7 @@ fn rewrite(mut file: File, text: &str) -> io::Result<()> {
     let mut old = Vec::new();
     file.read_to_end(&mut old)?;
     overwrite(&mut file, text.as_bytes()).inspect_err(|_| {
-        // The first error is the one to tell.
+        // The first error is reported, whatever becomes of this attempt.
         let _ = overwrite(&mut file, &old);
     })
 }
@@ -239,10 +240,10 @@ mod signals {
     use std::mem::MaybeUninit;
     use std::ptr;
 
-    /// Those that this thread waited with before.
+    /// The signals that were held back in this thread before.
     pub(super) struct Held(libc::sigset_t);
 
-    /// Has signals to this thread wait until what is returned is dropped.
+    /// Holds signals to this thread back until the value that is returned is dropped.
     pub(super) fn hold() -> Held {
         let (mut all, mut before) = (MaybeUninit::uninit(), MaybeUninit::uninit());
         // SAFETY: it writes the set.
@@ -263,7 +264,7 @@ mod signals {
 
 #[cfg(not(unix))]
 mod signals {
-    /// There are none.
+    /// Other systems have no such signals.
     pub(super) fn hold() {}
 }
 

@@ -9,7 +9,7 @@ use mig_parser::Loader;
 
 use crate::abi::Abi;
 
-/// What their paths begin with; no file is there.
+/// The folder in which these definitions seem to be. No file system has it.
 const ROOT: &str = "<mach-defs>";
 
 /// The folders whose files are for an ABI, in order.
@@ -22,7 +22,7 @@ pub(crate) fn files(abi: &Abi) -> impl Iterator<Item = (&'static str, &'static s
     definitions::files(abi.name()).map(|(name, text)| (included_by(name), text))
 }
 
-/// The types of a machine build on those of all machines, whose file includes them.
+/// The file that includes the types of a machine, which build on those of all machines.
 fn included_by(name: &str) -> &str {
     if name == "mach/machine/machine_types.defs" { "mach/std_types.defs" } else { name }
 }

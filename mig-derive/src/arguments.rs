@@ -14,7 +14,7 @@ use syn::{Ident, Lit, LitBool, LitInt, LitStr, Path, Token, braced, bracketed};
 /// The arguments of `interface!`.
 pub(crate) struct Arguments {
     pub(crate) source: Source,
-    /// Whether they say which ABI it is.
+    /// Whether the arguments name an ABI.
     pub(crate) has_abi: bool,
     config: Config,
 }
@@ -138,7 +138,7 @@ fn map<T: Parse>(input: ParseStream<'_>) -> syn::Result<Vec<(String, T)>> {
     Ok(pairs)
 }
 
-/// What a macro of the preprocessor stands for.
+/// The text that a macro of the preprocessor stands for.
 fn text(value: &Lit) -> syn::Result<String> {
     match value {
         Lit::Int(number) => Ok(number.base10_digits().to_owned()),

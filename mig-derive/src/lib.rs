@@ -107,8 +107,8 @@ pub fn interface(input: TokenStream) -> TokenStream {
     expanded.unwrap_or_else(|error| error.to_compile_error()).into()
 }
 
-/// The macro again, with the ABI of each target, of which the compiler keeps that of its own: a macro is not
-/// told which one it is.
+/// One call of the macro for each target's ABI, under a `cfg` that keeps one of them: a macro is not told
+/// which target it is expanded for.
 fn for_the_target(input: &proc_macro2::TokenStream) -> proc_macro2::TokenStream {
     quote! {
         #[cfg(all(target_vendor = "apple", target_arch = "x86_64"))]
@@ -133,7 +133,7 @@ fn expand(arguments: &Arguments) -> syn::Result<proc_macro2::TokenStream> {
         }
     };
     let Output { value, files, warnings, .. } = output.map_err(|error| at(arguments, &error))?;
-    // The only way to show a warning that stable Rust leaves to a macro.
+    // Stable Rust leaves a macro no other way to show a warning.
     eprint!("{warnings}");
     let files = files.iter().filter(|file| file.is_absolute()).filter_map(|file| file.to_str());
     Ok(quote! {

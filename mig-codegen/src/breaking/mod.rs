@@ -11,11 +11,11 @@ use crate::table::{AbiTable, CheckTable, MessageTable, RoutineTable, SlotTable};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Finding {
-    /// Which.
+    /// Which rule.
     pub rule: &'static Rule,
-    /// The routine that it is about.
+    /// The routine whose declaration has changed.
     pub routine: String,
-    /// The argument, if it is about one.
+    /// The argument, if the change is one of an argument.
     pub argument: Option<String>,
     /// The name that the argument had.
     pub argument_was: Option<String>,
@@ -35,7 +35,7 @@ pub fn tables(old: &AbiTable, new: &AbiTable) -> Vec<Finding> {
     findings
 }
 
-/// That a rule is broken.
+/// A finding: this rule is broken.
 pub fn finding(rule: &'static Rule, routine: &str, argument: Option<&str>, message: String) -> Finding {
     let argument = argument.map(str::to_owned);
     Finding { rule, routine: routine.to_owned(), argument_was: argument.clone(), argument, message }
@@ -94,7 +94,7 @@ fn message(
     findings: &mut Vec<Finding>,
 ) {
     let slots = |message: &MessageTable| -> Vec<SlotTable> {
-        // Padding follows from the data before it.
+        // Padding is left out, since it follows from the data before it.
         let counts = |slot: &&SlotTable| !matches!(slot.role, SlotRole::Header | SlotRole::Pad);
         let slots = message.slots.iter().filter(counts);
         slots.cloned().collect()
@@ -133,7 +133,7 @@ fn message(
     }
 }
 
-/// A message that has got or lost arguments: then nothing else is worth telling of it.
+/// The finding of a message that has got or lost arguments, beside which its other differences say nothing.
 fn other_arguments(which: &str, routine: &str, before: &[SlotTable], after: &[SlotTable]) -> Option<Finding> {
     let names = |slots: &[SlotTable]| -> Vec<String> {
         let mut names: Vec<String> = slots.iter().filter_map(|slot| slot.arg.clone()).collect();
@@ -220,7 +220,7 @@ pub fn interfaces(old: &Interface, new: &Interface) -> Vec<Finding> {
         if let Some(after) = new.routines.iter().find(|after| after.name == before.name) {
             arguments(before, after, &mut findings);
             let times = |routine: &Routine| (routine.wait_time, routine.send_time, routine.msg_option);
-            // One that has got or lost its reply has another kind, which is told.
+            // A routine that has got or lost its reply is of another kind, which is reported as that.
             let same_kind = before.reply.is_some() == after.reply.is_some();
             if same_kind && times(before) != times(after) {
                 let message = format!("`{}`: {}, and it was {}", before.name, waits(after), waits(before));

@@ -25,9 +25,9 @@ impl Category {
 pub struct Rule {
     /// Its name, which it keeps for ever.
     pub name: &'static str,
-    /// Whom it breaks.
+    /// Whom a change against the rule breaks.
     pub category: Category,
-    /// What it says.
+    /// The rule in a sentence.
     pub title: &'static str,
     /// Why, and what to do.
     pub text: &'static str,

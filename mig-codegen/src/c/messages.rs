@@ -40,7 +40,7 @@ fn types(interface: &Interface) -> BTreeMap<&str, u32> {
     found
 }
 
-/// What stands in the message: the type itself, or what it is a counted array of.
+/// The type of a value in the message: the type itself, or the element of a counted array.
 fn element(ty: &Type) -> &Type {
     match &ty.kind {
         TypeKind::Bounded { element, .. }
@@ -57,7 +57,7 @@ fn c_name(ty: &Type) -> Option<&str> {
 fn structure(text: &mut String, interface: &Interface, routine: &Routine, message: &Message, name: &str) {
     *text += "typedef struct {\n";
     let mut at = 0;
-    // The descriptors of an array are one member.
+    // The descriptors of an array are one member, which is an array in C.
     let are_one = |a: &Slot, b: &Slot| (a.role, a.arg) == (b.role, b.arg) && is_descriptor(a.role);
     for slots in message.slots.chunk_by(are_one) {
         let slot = &slots[0];

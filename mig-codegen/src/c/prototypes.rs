@@ -54,7 +54,7 @@ fn result(words: &Words, routine: &Routine) -> String {
     }
 }
 
-/// From where an argument is looked at.
+/// The side from which an argument is seen.
 #[derive(Clone, Copy)]
 struct View {
     side: Side,
@@ -92,7 +92,7 @@ impl View {
         if counted {
             list.push(format!("{} {star}{name}Cnt", self.words.count));
         }
-        // Only the sender knows.
+        // Only the sender has to say whether its memory goes with the message.
         if arg.dealloc == Dealloc::RunTime && sends {
             list.push(format!("boolean_t {star}{name}Dealloc"));
         }
@@ -103,7 +103,7 @@ impl View {
         list
     }
 
-    /// Whether this side's function has a parameter for it.
+    /// Whether this side's function has a parameter for the argument.
     fn has(self, arg: &Arg) -> bool {
         let is_client = self.side == Side::Client;
         match arg.role {
@@ -119,7 +119,7 @@ impl View {
         }
     }
 
-    /// This side gives the value.
+    /// Whether this side gives the value.
     fn sends(self, arg: &Arg) -> bool {
         match self.side {
             Side::Client => !matches!(arg.role, Role::Out),
@@ -127,7 +127,7 @@ impl View {
         }
     }
 
-    /// This side says, or is told, which kind of right it is.
+    /// Whether this side says, or is told, which kind of right the argument is.
     fn is_polymorphic(self, arg: &Arg) -> bool {
         let received = match self.side {
             Side::Client => arg.in_reply(),
@@ -155,7 +155,7 @@ impl View {
     }
 }
 
-/// C passes a pointer to its first element, whichever way it travels.
+/// Whether C passes a pointer to the first element, whichever way the argument travels.
 fn is_c_array(ty: &Type) -> bool {
     matches!(
         ty.kind,
@@ -166,7 +166,7 @@ fn is_c_array(ty: &Type) -> bool {
     )
 }
 
-/// Its number of elements is a parameter of its own.
+/// Whether the number of elements is a parameter of its own.
 fn is_counted(routine: &Routine, index: usize) -> bool {
     let arg = &routine.args[index];
     match arg.ty.kind {
@@ -182,7 +182,7 @@ fn is_counted(routine: &Routine, index: usize) -> bool {
     }
 }
 
-/// The right that it is, or that its elements are.
+/// The right that a type is, or that its elements are.
 fn right(ty: &Type) -> Option<PortType> {
     match &ty.kind {
         TypeKind::Port(port) => Some(*port),

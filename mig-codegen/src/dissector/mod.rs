@@ -11,7 +11,7 @@ use mig_abi::{RightNumbers, TypeWords};
 
 use crate::model::{Facts, Interface, Member, Message, Routine, Slot, SlotRole, Type, TypeKind};
 
-/// What the script does with the tables.
+/// The part of the script that follows the tables.
 const WALK: &str = include_str!("walk.lua");
 
 /// The script for an interface.
@@ -60,7 +60,7 @@ fn line(text: &mut String, line: &str) {
     text.push('\n');
 }
 
-/// Where what is in the messages of the ABI.
+/// Writes the offsets and sizes that all messages of the ABI have in common.
 fn facts_text(text: &mut String, facts: &Facts) {
     let long_words = facts.type_words == TypeWords::Always8;
     let says_simple = facts.rights == RightNumbers::Mach25;

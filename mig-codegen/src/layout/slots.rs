@@ -92,7 +92,7 @@ impl Slots {
         Some(())
     }
 
-    /// How many there are.
+    /// How many slots there are.
     pub(super) fn len(&self) -> usize {
         self.list.len()
     }
@@ -117,7 +117,7 @@ impl Slots {
         self.push(fixed(role, Some(arg), self.at.map(|at| at + offset), size));
     }
 
-    /// Whether it is still small enough for a message, `arg` being the last that came.
+    /// Checks that the slots are still small enough for a message; `arg` is the argument that came last.
     pub(super) fn fits(&self, arg: Option<usize>) -> Result<(), TooLarge> {
         if self.max > LARGEST { Err(TooLarge { arg }) } else { Ok(()) }
     }

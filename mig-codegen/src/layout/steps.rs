@@ -40,7 +40,7 @@ pub(super) fn untyped(routine: &Routine, kind: MessageKind, slots: &[Slot]) -> V
                 described = slot.arg;
                 steps.extend(in_descriptors(routine, slots, arg));
             }
-            // The runtime writes and reads both at once.
+            // The runtime writes and reads the record and the return code at once.
             (SlotRole::Ndr, _) if has_code => {}
             (SlotRole::Ndr, _) => steps.push(UntypedStep::Ndr),
             (SlotRole::RetCode, _) => steps.push(UntypedStep::RetCode),
@@ -48,7 +48,7 @@ pub(super) fn untyped(routine: &Routine, kind: MessageKind, slots: &[Slot]) -> V
                 _ if kind == MessageKind::Request && routine.args[arg].role == Role::Out => {
                     steps.push(UntypedStep::Limit { arg });
                 }
-                // It stands before the data, and is written and read with them.
+                // The count stands before the data, and is written and read with them.
                 Form::Plain(_) => {}
                 Form::Right(_) | Form::Rights(_) | Form::Memory(_) | Form::Parts(_) => {
                     steps.push(UntypedStep::Count { arg });
@@ -95,8 +95,8 @@ fn in_descriptors(routine: &Routine, slots: &[Slot], index: usize) -> Option<Unt
     }
 }
 
-/// What is in descriptors and shares the count of `first`. Descriptors stand before counts, so all of it has
-/// been written or read.
+/// The steps for the arguments in descriptors that share the count of `first`. Descriptors stand before
+/// counts, so all of these arguments have been written or read by then.
 fn sharers(routine: &Routine, first: usize) -> impl Iterator<Item = UntypedStep> {
     let args = routine.args.iter().enumerate();
     let sharing =

@@ -219,7 +219,7 @@ fn whole_number(facts: &Facts, ty: &Type, wire: &Wire) -> Option<u32> {
     }
 }
 
-/// The right that it is, or that its elements are.
+/// The right that a type is, or that its elements are.
 fn right(ty: &Type) -> Option<PortType> {
     ty.port().or_else(|| ty.element()?.port())
 }

@@ -15,7 +15,7 @@ use crate::model::{
 };
 use crate::wire::Wire;
 
-/// Apple's kernels take no more in a message.
+/// Apple's kernels take no more descriptors than these in a message.
 const MOST_DESCRIPTORS: u32 = 16_382;
 
 /// Lays out a routine's request.
@@ -39,7 +39,7 @@ pub(super) fn reply(facts: &Facts, routine: &Routine) -> Result<Message, TooLarg
     lay_out(facts, routine, &parts, MessageKind::Reply)
 }
 
-/// What of an argument is in a message.
+/// The part of an argument that is in a message.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Part {
     /// Its value.
@@ -116,7 +116,7 @@ fn has_data(ty: &Type) -> bool {
     match &ty.kind {
         TypeKind::Port(_) => false,
         TypeKind::OutOfLine { element, count: Some(_), .. } => element.port().is_none(),
-        // The counts of its parts alone do not.
+        // The counts of an array's parts do not make a record by themselves.
         TypeKind::Fixed { element, .. } if has_subs(element) => right_out_of_line(element).is_none(),
         TypeKind::Fixed { element, .. } => has_data(element),
         _ => true,
@@ -150,7 +150,7 @@ impl Table<'_> {
             self.descriptor(index, &arg.ty).ok_or(TooLarge { arg: Some(index) })?;
         }
         if arg.ty.parts().is_some() && matches!(arg.ty.kind, TypeKind::Bounded { .. }) {
-            // The parts that are not used are empty.
+            // Parts that are not used are empty, so their sizes cannot be compared.
             self.slots.forget_checks(first, &["size", "count"]);
         }
         self.slots.fits(Some(index))

@@ -45,7 +45,7 @@ fn allows(statement: &Statement, lint: &str) -> bool {
     names.any(|name| name.trim() == lint)
 }
 
-/// Whether one of these statements allows it, or that of the subsystem.
+/// Whether a comment before one of these statements, or before the subsystem's, allows the lint.
 fn is_allowed(ast: &Ast, lint: &str, statements: impl Fn(&Statement) -> bool) -> bool {
     let asked = |statement: &&Statement| {
         matches!(statement.kind, StatementKind::Subsystem(..)) || statements(statement)
@@ -65,7 +65,8 @@ fn with_help(diagnostic: Diagnostic, what: &str, lint: &str) -> Diagnostic {
     diagnostic.with_help(format!("{what}, or write `/* mig: allow({lint}) */` before it"))
 }
 
-/// Types that the file of the subsystem declares and nothing uses. Those of included files are for others.
+/// Warns of types that the file of the subsystem declares and nothing uses. The types of included files may
+/// be for others.
 fn unused_types(ast: &Ast, sources: &SourceMap, out: &mut Diagnostics) {
     let used = used_types(ast);
     for statement in &ast.statements {

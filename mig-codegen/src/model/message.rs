@@ -5,7 +5,7 @@ use super::{Dealloc, Memory, Plain, PortType, Rights};
 /// A message as a table of slots: the one place where offsets come from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Message {
-    /// Which one it is.
+    /// Which message of the routine it is.
     pub kind: MessageKind,
     /// The slots in the order of their bytes.
     pub slots: Vec<Slot>,
@@ -77,7 +77,7 @@ pub struct TypeWord {
     pub multiplier: u32,
     /// Whether the data stands in the message.
     pub in_line: InLine,
-    /// The long form is used.
+    /// True for the long form.
     pub long: bool,
     /// The deallocate bit that the sender writes, for data out of line, or for any data where the sender is
     /// the kernel. The receiver always sees it set for data out of line, and clear for data inline, except in

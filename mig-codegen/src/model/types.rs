@@ -23,7 +23,7 @@ pub struct Type {
 }
 
 impl Type {
-    /// Bytes of plain data of fixed size; 0 for the others.
+    /// Bytes of plain data of fixed size; 0 for other types.
     pub fn bytes(&self) -> u32 {
         match &self.kind {
             TypeKind::Scalar(scalar) => scalar.bits / 8,
@@ -48,7 +48,7 @@ impl Type {
         matches!(self.kind, TypeKind::Scalar(Scalar { bits: 8, .. }))
     }
 
-    /// What it is an array of.
+    /// The element, if the type is an array.
     pub fn element(&self) -> Option<&Type> {
         match &self.kind {
             TypeKind::Fixed { element, .. }
@@ -59,7 +59,7 @@ impl Type {
         }
     }
 
-    /// The right that it is, or that it is an array of fixed size of.
+    /// The right that the type is, or the element of an array of fixed size if that is a right.
     pub fn port(&self) -> Option<PortType> {
         match &self.kind {
             TypeKind::Port(port) => Some(*port),
@@ -68,7 +68,7 @@ impl Type {
         }
     }
 
-    /// Send rights in it that are copied are moved from now on.
+    /// Turns copied send rights in it into moved ones.
     pub(crate) fn give_up(&mut self) {
         match &mut self.kind {
             TypeKind::Port(PortType { sender: sender @ Some(Disposition::CopySend), .. }) => {
@@ -82,7 +82,7 @@ impl Type {
         }
     }
 
-    /// The alignment that Rust would give it on a 64-bit machine.
+    /// The alignment that Rust would give the type on a 64-bit machine.
     pub fn natural_alignment(&self) -> u32 {
         match &self.kind {
             TypeKind::Scalar(Scalar { bits: bits @ (16 | 32 | 64), .. }) => bits / 8,
@@ -104,7 +104,7 @@ impl Type {
         })
     }
 
-    /// What is out of line each time, in an array of such: one of them, and how many there are at most.
+    /// The element of an array whose elements are each out of line, and how many there are at most.
     pub fn parts(&self) -> Option<(&Type, u32)> {
         match &self.kind {
             TypeKind::Fixed { element, count: max, .. } | TypeKind::Bounded { element, max }

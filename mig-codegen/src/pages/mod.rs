@@ -21,7 +21,7 @@ use crate::model::{Arg, Interface, Role, Routine, Type};
 /// # Ok::<(), mig_codegen::Error>(())
 /// ```
 pub struct Page {
-    /// For each ABI; the first one is described.
+    /// The interface on each ABI; the first one is described.
     interfaces: Vec<Interface>,
     sources: SourceMap,
 }
@@ -135,7 +135,7 @@ fn role(arg: &Arg) -> &'static str {
     }
 }
 
-/// What a client gets besides the results.
+/// What comes back to a client besides the results.
 fn answers(routine: &Routine) -> &'static str {
     match routine.reply {
         None => "There is no reply: the client only learns whether the message was sent.",

@@ -24,7 +24,8 @@ pub(super) struct Flags {
 }
 
 impl Flags {
-    /// Reads them; warns of what is repeated, contradictory or not of this dialect.
+    /// Reads the flags, and warns of those that are repeated, contradict each other or belong to another
+    /// dialect.
     pub(super) fn read(flags: &[Flag], abi: &Abi, out: &mut Diagnostics) -> Flags {
         let mut read = Flags::default();
         for (index, flag) in flags.iter().enumerate() {

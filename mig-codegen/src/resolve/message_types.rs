@@ -26,13 +26,13 @@ enum Bits {
     Is(u32),
 }
 
-/// Which compilers know a name, or a number of it.
+/// Which compilers know a name, or a number for it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum In {
     All,
-    /// Those with type words.
+    /// The compilers of dialects with type words.
     Typed,
-    /// Those with type words since Mach 3.
+    /// The compilers of dialects with type words, from Mach 3 on.
     Mach3,
     Untyped,
     Mach25,
@@ -56,7 +56,7 @@ const DATA: &[(&str, Number, Bits, In)] = &[
     ("STRING", Number::STRING, Bits::None, In::Typed),
     ("STRING_C", Number::STRING_C, Bits::None, In::Typed),
     ("PORT_NAME", Number::PORT_NAME, Bits::Is(32), In::All),
-    // To all but the kernel, which has a number for it.
+    // This is plain data to all but the kernel, which has a number for it.
     ("INTERNAL_MEMORY", Number::BYTE, Bits::Is(8), In::Mach25),
 ];
 
@@ -81,7 +81,7 @@ const MACH_25: Names = &[("PORT", Disposition::CopySend), ("PORT_ALL", Dispositi
 const HALVES: &[(&str, Number)] =
     &[("PORT_OWNERSHIP", Number::PORT_OWNERSHIP), ("PORT_RECEIVE", Number::PORT_RECEIVE)];
 
-/// Names of rights as they are received; what their sender does is up to it.
+/// Names of rights as they are received; their sender may do anything that gives such a right.
 const RECEIVED: Names = &[
     ("PORT_RECEIVE", Disposition::MoveReceive),
     ("PORT_SEND", Disposition::MoveSend),

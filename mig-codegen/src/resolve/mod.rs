@@ -54,7 +54,7 @@ pub(crate) fn resolve(
 ) -> Option<Interface> {
     let subsystem = subsystem(ast, abi, out);
     let imports = ast.statements.iter().any(|statement| matches!(statement.kind, StatementKind::Import(_)));
-    // Each of the words before its name says that one side is a kernel.
+    // Each word that can stand before the subsystem's name says that one side is a kernel.
     let in_kernel = subsystem.is_some_and(|(subsystem, _)| !subsystem.modifiers.is_empty());
     let facts = if in_kernel { &abi.facts_in_kernel } else { &abi.facts };
     let mut resolver = Resolver {
@@ -176,7 +176,7 @@ impl<'a> Resolver<'a> {
             StatementKind::MsgOption(option) => {
                 state.msg_option = Some(Setting::option_bits(option, self.abi.language, span));
             }
-            // A field of the header, of which the layout has no part.
+            // This is a field of the header, which the layout does not depend on.
             StatementKind::MsgType(_) => {
                 language(self.abi, Feature::MsgType, span, out);
             }
@@ -266,7 +266,7 @@ pub(crate) fn no_subsystem(span: Span, label: &str) -> Diagnostic {
         .with_help("write `subsystem NAME BASE;` with the id of the first message")
 }
 
-/// Judges a construct that not all dialects have; false if this one refuses it.
+/// Reports what a dialect makes of a construct that not all dialects have. False if it refuses the construct.
 fn language(abi: &Abi, feature: Feature, span: Span, out: &mut Diagnostics) -> bool {
     let (name, what) = (abi.language.name, feature.describe());
     match abi.language.verdict(feature) {

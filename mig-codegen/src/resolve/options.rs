@@ -12,15 +12,15 @@ use crate::codes;
 
 /// A number that a statement gives to the routines after it.
 pub(super) struct Setting {
-    /// What it is, in a message to the user.
+    /// The name of the setting in a message to the user.
     what: &'static str,
     text: String,
-    /// `None` if only a C compiler knows it.
+    /// `None` if only a C compiler knows the number.
     value: Option<u32>,
     /// The name of an option that was probably meant.
     near: Option<String>,
     statement: Span,
-    /// That it is not known has been said: once is enough, whatever the number of routines.
+    /// It has been reported that the number is not known. Once is enough, however many routines use it.
     reported: bool,
 }
 
@@ -38,7 +38,7 @@ impl Setting {
         Setting { what: "message option", text, value, near, statement, reported: false }
     }
 
-    /// Its value, for a routine where it has an effect.
+    /// The number, for a routine where it has an effect. Reports a number that is not known.
     pub(super) fn value(&mut self, out: &mut Diagnostics) -> Option<u32> {
         if self.value.is_none() && !self.reported {
             self.reported = true;

@@ -17,7 +17,8 @@ pub(super) fn role(argument: &Argument, direction: Direction) -> Option<Role> {
         Direction::SReplyPort => Role::ReplyPort { client: false, server: true },
         Direction::WaitTime => Role::WaitTime,
         Direction::SendTime => Role::SendTime,
-        // Two fields of older headers, whose arguments are left out, have the type of options.
+        // `msgtype` and `msgkind` name fields of older headers. Such arguments are left out later; until then
+        // they are checked as options, which have the same type.
         Direction::MsgOption | Direction::MsgType | Direction::MsgKind => Role::MsgOption,
         Direction::MsgSeqno => at_server(Seqno),
         Direction::SecToken => at_both(Sender),

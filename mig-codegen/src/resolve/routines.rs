@@ -87,7 +87,7 @@ impl<'a> Resolver<'a> {
         wrong |= !unique_names(routine, out);
         let replaced = replaced(routine, &directions, out);
         let is_left_out = |index, direction| {
-            // They say what the header's field is, and stubs set it themselves.
+            // These arguments say what a field of the header is, which stubs set by themselves.
             matches!(direction, Direction::MsgType | Direction::MsgKind) || replaced.contains(&index)
         };
         for (index, (argument, &direction)) in routine.arguments.iter().zip(&directions).enumerate() {
@@ -377,7 +377,7 @@ impl<'a> Resolver<'a> {
     }
 }
 
-/// Ports and integers with a place in the header, or beside the message.
+/// Checks the type of an argument with a place in the header, or beside the message: a port or an integer.
 fn check_type(arg: &Arg, direction: Direction, out: &mut Diagnostics) -> Option<()> {
     let (code, what, needed) = match direction {
         Direction::RequestPort if !is_port_to_send_to(arg) => {
@@ -524,7 +524,7 @@ fn request_port(routine: &ast::Routine, args: &[Arg], out: &mut Diagnostics) -> 
     found
 }
 
-/// One send or send-once right as the receiver sees it, in the header.
+/// Whether an argument is one send or send-once right, as its receiver sees it in the header.
 fn is_port_to_send_to(arg: &Arg) -> bool {
     match arg.ty.kind {
         TypeKind::Port(port) => {
@@ -541,7 +541,7 @@ fn is_integer(ty: &Type) -> bool {
     )
 }
 
-/// Memory that a message can take along.
+/// Whether values of a type are memory that can move with a message.
 fn can_dealloc(ty: &Type) -> bool {
     matches!(ty.kind, TypeKind::OutOfLine { .. } | TypeKind::Indefinite { .. }) || ty.parts().is_some()
 }

@@ -1,4 +1,4 @@
-//! What is declared elsewhere: which file has a missing type, and how large C makes one.
+//! What is declared elsewhere: which file declares a missing type, and how many bytes C gives a type.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -39,7 +39,7 @@ impl IncludePath {
         IncludePath { directories, ..IncludePath::default() }
     }
 
-    /// And then into these texts, each with the name by which it can be included.
+    /// Looks into these texts after the directories; each has the name by which it can be included.
     #[must_use]
     pub fn texts(mut self, texts: impl IntoIterator<Item = (&'static str, &'static str)>) -> Self {
         self.texts.extend(texts);

@@ -27,7 +27,7 @@ const DEEPEST: u32 = 64;
 /// The ABIs that a type is built into, as it reads in a sentence, and how to declare it for another one.
 fn built_in_elsewhere(name: &str, abi: &Abi) -> Option<(String, String)> {
     let having = || Abi::ALL.iter().filter(|abi| abi.built_in.iter().any(|ty| ty.0 == name));
-    // Some have the size of a pointer.
+    // Some of these types have the size of a pointer, so an ABI with the same size is shown.
     let alike = having().find(|other| other.facts.pointer == abi.facts.pointer).or(having().next())?;
     let &(_, number, bits) = alike.built_in.iter().find(|ty| ty.0 == name)?;
     let names: Vec<String> = having().map(|abi| format!("`{}`", abi.name())).collect();
@@ -52,20 +52,20 @@ struct Entry {
     /// `None` if the declaration was wrong; it has been reported. Outside of the table, which moves its
     /// entries each time that it grows.
     declared: Option<Box<Declared>>,
-    /// Where; `None` for a built-in type.
+    /// The place of its declaration; `None` for a built-in type.
     span: Option<Span>,
 }
 
 /// The types declared so far.
 pub(super) struct Types<'a> {
     pub(super) abi: &'static Abi,
-    /// Where what is in its messages.
+    /// The sizes and offsets in the messages of the file.
     facts: &'static Facts,
     elsewhere: &'a dyn Declarations,
     /// The file imports C headers.
     imports: bool,
     table: HashMap<String, Entry>,
-    /// The types that are unknown, and have been reported: once is enough.
+    /// The unknown types that have been reported, since once is enough.
     unknown: RefCell<HashSet<String>>,
 }
 
@@ -217,7 +217,7 @@ impl<'a> Types<'a> {
         None
     }
 
-    /// What a dialect can't do with arrays of variable size.
+    /// Refuses an array of variable size of which the dialect cannot make a message.
     fn check_variable(&self, ty: &Type, decl: &TypeDecl, out: &mut Diagnostics) -> Option<()> {
         if !is_counted(ty) {
             return Some(());
@@ -683,9 +683,9 @@ struct LongForm {
     too_small: bool,
     /// The number of elements has no bound.
     unbounded: bool,
-    /// They are rights, or may be.
+    /// The elements are rights, or may be.
     rights: bool,
-    /// What they are is for the sender to say.
+    /// The sender says what the elements are.
     polymorphic: bool,
 }
 
@@ -711,7 +711,7 @@ impl LongForm {
         }
     }
 
-    /// The form where the declaration does not choose one.
+    /// True for the long form where the declaration does not choose a form.
     fn long(&self) -> bool {
         self.too_small || self.unbounded
     }

@@ -41,7 +41,8 @@ impl Generator<'_> {
         let many = (params.len() > 7).then(|| quote!(#[allow(clippy::too_many_arguments)]));
         // `impl Trait` can't have an anonymous lifetime.
         let lifetime = params.iter().any(is_impl).then(|| quote!('a,));
-        // A row of stores and one call: hardly more than to call a function with as many arguments.
+        // The function is a row of stores and one call, which is hardly more than a call of a function with
+        // as many arguments.
         let inline = routine.reply.is_none().then(|| quote!(#[inline]));
         let result = self.client_results_type(routine);
         let body = self.client_body(routine, &locals);

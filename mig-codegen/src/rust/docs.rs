@@ -26,7 +26,8 @@ pub(super) fn docs(lines: &[String]) -> TokenStream {
 /// A line as a string of Rust, with a space before it if there is anything on it.
 fn literal(line: &str) -> Literal {
     let line = if line.is_empty() { String::new() } else { format!(" {line}") };
-    // Of most lines nothing has to be escaped, and the parser sees that sooner than `Literal::string`.
+    // In most lines nothing has to be escaped, which parsing such a literal finds out sooner than
+    // `Literal::string` does.
     let is_plain = |byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
     let parsed = line.bytes().all(is_plain).then(|| format!("\"{line}\"").parse().ok());
     parsed.flatten().unwrap_or_else(|| Literal::string(&line))

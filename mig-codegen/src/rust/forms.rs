@@ -1,4 +1,4 @@
-//! How an argument looks in Rust: as a parameter of the client and of the server, as a result, and in a
+//! The Rust types of an argument: as a parameter of the client and of the server, as a result, and in a
 //! message.
 
 use mig_abi::Disposition::{self, CopySend, MakeSend, MakeSendOnce, MoveReceive, MoveSend, MoveSendOnce};

@@ -1,4 +1,5 @@
-//! What XNU does not take for an object of the kernel: an error where the user says that requests go to one.
+//! Requests that XNU does not take for an object of the kernel, which are errors where the user says that the
+//! requests go to one.
 
 use mig_abi::System;
 use mig_parser::diagnostics::{Diagnostic, Diagnostics};

@@ -235,7 +235,7 @@ impl<'a> Generator<'a> {
     }
 }
 
-/// The paths as tokens; those that are none have been refused before.
+/// The paths as tokens. A text that is no path has been refused before.
 fn extern_types(options: &Options) -> BTreeMap<&str, TokenStream> {
     let tokens = |path: &String| path.parse().unwrap_or_default();
     options.extern_types.iter().map(|(name, path)| (name.as_str(), tokens(path))).collect()

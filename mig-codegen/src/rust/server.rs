@@ -131,7 +131,7 @@ impl Generator<'_> {
             let stub = &self.names.stubs[&routine.id];
             quote!(#id => #stub(server, request, out),)
         });
-        // Without routines there is nothing to choose from.
+        // Without routines the demux function has nothing to choose from.
         let body = match self.interface.routines.is_empty() {
             true => quote! {
                 let _ = (server, request, out);

@@ -22,13 +22,13 @@ use crate::model::{
 
 /// Statements for a step of a message.
 trait Emit {
-    /// Writes it.
+    /// Writes the step into a message.
     fn write(&self, stub: &Writer<'_>) -> TokenStream;
-    /// Reads it into a variable.
+    /// Reads the step out of a message, into the variable of its argument.
     fn read(&self, stub: &Reader<'_>) -> TokenStream;
 }
 
-/// Which stub it is.
+/// Whose stub it is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
     /// It writes requests and reads replies.
@@ -225,7 +225,8 @@ fn literal(number: u32) -> Literal {
     Literal::u32_unsuffixed(number)
 }
 
-/// What the phases before do not let pass. Should they have a fault, the Rust compiler shows the place.
+/// A compile error in the generated code, for a step that earlier phases do not let pass. Should they have a
+/// fault, the Rust compiler shows the place.
 fn impossible(what: &str) -> TokenStream {
     quote!(compile_error!(#what))
 }

@@ -42,7 +42,7 @@ pub(crate) fn print(groups: Vec<TokenStream>) -> String {
 }
 
 struct Printer<'t> {
-    /// The text that the tokens refer to.
+    /// The text in which the tokens lie.
     text: &'t str,
     out: String,
     /// Where the last line begins in `out`.
