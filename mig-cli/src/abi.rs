@@ -33,7 +33,7 @@ impl Abi {
         match (&self.from, &self.file) {
             (Some(program), _) => self.of_program(program),
             (None, Some(file)) => self.of_interface(file),
-            // Clap wants one of them.
+            // Clap refuses a command line without either.
             (None, None) => Ok(()),
         }
     }

@@ -1,9 +1,9 @@
 //! The allocator of the command: lists of free blocks, a list a size and thread.
 //!
 //! A compiler makes many small things and drops them soon: tokens, names, lists. The allocator of the system
-//! looks for the best place of each, and joins what is freed; that was a third of the instructions of
-//! `mig rust`. Here a block is the first of its list, and goes back there. What is larger than most things
-//! is left to the system.
+//! looks for the best place for each, and joins neighbours that are freed; that was a third of the
+//! instructions of `mig rust`. Here a new block is the first of the list for its size, and goes back there
+//! when it is freed. Large blocks, which are few, are left to the system.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -11,7 +11,7 @@ use std::ptr;
 
 /// Sizes and addresses of blocks are multiples of this.
 const STEP: usize = 16;
-/// Larger ones are the system's.
+/// Larger blocks are the system's.
 const LARGEST: usize = 1024;
 /// New blocks are cut from memory of this size, which the system never gets back.
 const CHUNK: usize = 1 << 16;
@@ -19,17 +19,17 @@ const CHUNK: usize = 1 << 16;
 /// The blocks of all threads.
 pub(crate) struct Blocks;
 
-/// Those of a thread. One that another thread frees is that thread's from then on.
+/// The blocks of a thread. A block that another thread frees is that thread's from then on.
 struct Own {
     /// The first free block of each size, in steps. A free block begins with the address of the next one.
     free: [Cell<*mut u8>; LARGEST / STEP + 1],
-    /// Where the last chunk is not cut yet, and how much that is.
+    /// The part of the last chunk that is not cut into blocks yet, and how many bytes it has.
     rest: Cell<*mut u8>,
     left: Cell<usize>,
 }
 
 thread_local! {
-    // Without a destructor, so that it is there as long as the thread.
+    // Without a destructor, so that it lives as long as the thread.
     static OWN: Own = const {
         Own {
             free: [const { Cell::new(ptr::null_mut()) }; LARGEST / STEP + 1],
@@ -39,13 +39,13 @@ thread_local! {
     };
 }
 
-/// The size of such a block in steps; `None` if it is the system's.
+/// The size of a block in steps; `None` if the block is the system's.
 fn steps(layout: Layout) -> Option<usize> {
     (layout.size() <= LARGEST && layout.align() <= STEP).then(|| layout.size().div_ceil(STEP))
 }
 
 impl Own {
-    /// A block of this size, or null.
+    /// A block of this size; null if there is no memory.
     fn take(&self, steps: usize) -> *mut u8 {
         let first = self.free[steps].get();
         if first.is_null() {
@@ -56,7 +56,7 @@ impl Own {
         first
     }
 
-    /// A block that has not been one, or null.
+    /// A new block, cut from the last chunk or from another one; null if there is no memory.
     fn cut(&self, size: usize) -> *mut u8 {
         if self.left.get() < size {
             const LAYOUT: Layout = match Layout::from_size_align(CHUNK, STEP) {

@@ -87,7 +87,7 @@ impl Check {
     }
 }
 
-/// What there is to say about a file.
+/// What is wrong with a file, as text.
 struct Checked {
     said: String,
     is_wrong: bool,

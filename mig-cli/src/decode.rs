@@ -50,7 +50,7 @@ impl Decode {
                 Ok(Some(decoded)) => decoded,
                 Ok(None) => break,
                 Err(error) => {
-                    // What was read before it is shown all the same.
+                    // The messages before the error are shown all the same.
                     out.end()?;
                     return Err(failed(error));
                 }
@@ -84,7 +84,7 @@ impl Decode {
 struct Messages<'a, R> {
     dump: Dump<R>,
     bytes: Vec<u8>,
-    /// Where in the bytes the next message begins.
+    /// The offset in the bytes at which the next message begins.
     at: usize,
     has_more: bool,
     dictionary: &'a Dictionary,
@@ -101,7 +101,7 @@ impl<R: BufRead> Messages<'_, R> {
             return Ok(None);
         }
         let decoded = self.dictionary.decode(self.rest());
-        // One that is cut off takes all bytes.
+        // A message that is cut off takes all bytes.
         self.at = self.bytes.len().min(self.at + decoded.len.max(1));
         Ok(Some(decoded))
     }

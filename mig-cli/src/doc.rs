@@ -40,7 +40,7 @@ impl Doc {
         let mut pages: Vec<Page> = Vec::new();
         let mut failed = false;
         for file in &self.files {
-            // The others are read all the same: everything that is wrong comes in one run.
+            // The other files are read all the same, so that one run shows everything that is wrong.
             match self.page(file) {
                 Ok(page) => pages.push(page),
                 Err(Failure(2)) => return Err(Failure(2)),

@@ -15,7 +15,7 @@ use mig_codegen::{Analysis, Side, c};
 use crate::options::{self, Options, Source};
 use crate::{Failure, INPUT, tell};
 
-/// What is passed on to the options that all verbs share.
+/// The arguments that are passed on to the options which all verbs share.
 #[derive(Parser)]
 #[command(
     name = "mig",
@@ -28,19 +28,19 @@ struct Shared {
     files: Vec<PathBuf>,
 }
 
-/// Options with a file to write.
+/// The files that the options name to be written.
 #[derive(Default)]
 struct Outputs {
     user: Option<PathBuf>,
     server: Option<PathBuf>,
     header: Option<PathBuf>,
     server_header: Option<PathBuf>,
-    /// What has no counterpart here, with the option that asked for it.
+    /// Files that have no counterpart here, with the option that names each.
     others: Vec<(String, PathBuf)>,
 }
 
 /// Whether a command line, without the command's name, is one for the C `mig`: it begins with an option or a
-/// file where we have a verb.
+/// file where this command has a verb.
 pub(crate) fn is_meant(arguments: &[OsString]) -> bool {
     let is_file = |word: &str| word.ends_with(".defs");
     let names_output = |word| matches!(word, "-user" | "-server" | "-header" | "-sheader");
@@ -63,13 +63,13 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<(), Failure> {
     let mut result = Ok(());
     for file in &shared.files {
         let source = shared.options.open(file)?;
-        // The others are compiled all the same: everything that is wrong comes in one run.
+        // The other files are compiled all the same, so that one run shows everything that is wrong.
         result = outputs.write(&shared.options, &source).and(result);
     }
     result
 }
 
-/// Which files are written, and what all verbs understand.
+/// The files that are to be written, and the arguments that all verbs understand.
 fn read(arguments: Vec<OsString>) -> Result<(Outputs, Vec<OsString>), Failure> {
     let mut outputs = Outputs::default();
     let mut shared = vec![OsString::from("mig")];
@@ -94,12 +94,12 @@ fn read(arguments: Vec<OsString>) -> Result<(Outputs, Vec<OsString>), Failure> {
                 let file = value()?.into();
                 outputs.others.push((option, file));
             }
-            // The preprocessor is our own, and so is what comes after it.
+            // The preprocessor is this command's own, and so is the compiler after it.
             "-cc" | "-cpp" | "-migcom" | "-subrprefix" => drop(value()?),
             // The server's functions get a message in parts, so that a kernel need not copy it: the bytes
             // are the same, and a server in Rust reads them where they are.
             "-mach_msg2" => {}
-            // Of the files that the C `mig` writes, or of how much it says.
+            // These are about the files that the C `mig` writes, or about how much it says.
             "-q" | "-Q" | "-v" | "-V" | "-r" | "-R" | "-s" | "-S" | "-l" | "-L" | "-k" | "-K" | "-t"
             | "-T" | "-n" | "-X" | "-x" | "-MD" | "-novouchers" => {}
             _ => shared.push(word),
@@ -133,7 +133,7 @@ impl Outputs {
     }
 }
 
-/// Writes the stubs of a side to a file for Rust. What nobody has named is no error.
+/// Writes the stubs of a side to a file for Rust. If no option names a file, that is a warning and no error.
 fn stubs(
     options: &Options,
     source: &Source,

@@ -33,7 +33,7 @@ impl Fmt {
         let mut result = Ok(());
         for path in &self.files {
             for file in self.files_of(path)? {
-                // The others are formatted all the same.
+                // The other files are formatted all the same.
                 if let Err(failure) = self.format(&file) {
                     result = Err(failure);
                 }
@@ -42,7 +42,7 @@ impl Fmt {
         result
     }
 
-    /// What a path of the command line stands for.
+    /// The files that a path of the command line stands for.
     fn files_of(&self, path: &Path) -> Result<Vec<PathBuf>, Failure> {
         if !path.is_dir() {
             return Ok(vec![path.to_owned()]);

@@ -40,7 +40,8 @@ struct Arguments {
     verb: Verb,
 }
 
-// Only the verb that is asked for gets its options: to describe those of all takes longer than a small file.
+// Only the verb that is asked for gets its options: to describe the options of all verbs takes longer than to
+// compile a small file.
 #[derive(Subcommand)]
 #[command(defer = true)]
 enum Verb {
@@ -96,7 +97,7 @@ fn run_verb(given: Vec<std::ffi::OsString>) -> Result<(), Failure> {
     }
 }
 
-/// The end of a verb whose reason has been told, with its exit code.
+/// A verb has failed and has said why; this is the exit code.
 struct Failure(u8);
 
 /// Errors in the input.

@@ -10,7 +10,7 @@ use crate::options::Options;
 use crate::rust::rule;
 use crate::{Failure, print};
 
-/// From where, and to where.
+/// The input, and the files to write.
 #[derive(Args)]
 pub(crate) struct OneFile {
     /// The .defs file; `-` is standard input, `<mach/exc.defs>` a file of an -I folder or one that comes with
@@ -29,7 +29,7 @@ pub(crate) struct OneFile {
 }
 
 impl OneFile {
-    /// Writes what is made of the interface.
+    /// Writes the text that `make` makes of the interface.
     pub(crate) fn write(
         &self,
         options: &Options,

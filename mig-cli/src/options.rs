@@ -77,7 +77,7 @@ impl Options {
         self.config_with(Path::to_owned)
     }
 
-    /// The same with the files and folders of options somewhere else.
+    /// The same settings, with the files and folders of options at other paths.
     pub(crate) fn config_with(&self, at: impl Fn(&Path) -> PathBuf) -> Config {
         let mut config = Config::new().error_limit(self.telling.error_limit());
         for folder in &self.include {
@@ -108,32 +108,32 @@ impl Options {
         config.prefix(&self.prefix).mach_defs(!self.no_mach_defs)
     }
 
-    /// How to say what is wrong.
+    /// How diagnostics are written.
     pub(crate) fn telling(&self) -> &Telling {
         &self.telling
     }
 
-    /// Whether what is said is coloured.
+    /// Whether diagnostics are coloured.
     pub(crate) fn is_coloured(&self) -> bool {
         self.telling.is_coloured()
     }
 
-    /// Tells what there is to say about an input.
+    /// Writes the diagnostics of an input.
     pub(crate) fn tell(&self, report: &Report) {
         self.telling.tell(report);
     }
 
-    /// Tells an error that is not about a place of an input.
+    /// Writes an error that is not about a place of an input.
     pub(crate) fn tell_error(&self, message: &str) {
         self.telling.tell_error(message);
     }
 
-    /// Tells why there is no output, and how the verb ends.
+    /// Writes why there is no output, and returns how the verb ends.
     pub(crate) fn failure(&self, error: &Error) -> Failure {
         self.telling.failure(error)
     }
 
-    /// Tells what is wrong with the command line.
+    /// Writes what is wrong with the command line, and returns how the verb ends.
     pub(crate) fn usage(&self, wrong: &str) -> Failure {
         self.telling.usage(wrong)
     }
@@ -176,7 +176,7 @@ impl Options {
         })
     }
 
-    /// Whether the command line says which ABI it is.
+    /// Whether the command line names an ABI.
     pub(crate) fn names_abi(&self) -> bool {
         self.abi.is_some()
     }
@@ -233,7 +233,7 @@ pub(crate) struct Source {
 pub(crate) const STDIN: &str = "<stdin>";
 
 impl Source {
-    /// For the generator, which reads files by a loader.
+    /// The input for the generator, which reads included files by this loader.
     pub(crate) fn input_by<'a>(&'a self, files: &'a dyn Loader) -> Input<'a> {
         match self.input() {
             Input::File(path) => Input::Loaded { files, path },
@@ -241,7 +241,7 @@ impl Source {
         }
     }
 
-    /// For the generator.
+    /// The input for the generator, which reads included files by itself.
     pub(crate) fn input(&self) -> Input<'_> {
         match &self.text {
             Some(text) => Input::Text { name: STDIN, text },
@@ -260,7 +260,7 @@ impl Source {
     }
 }
 
-/// The same with macros of the form NAME or NAME=VALUE besides.
+/// The same settings with these macros besides, each of the form NAME or NAME=VALUE.
 pub(crate) fn with_macros(config: Config, macros: &[String]) -> Config {
     let pairs = macros.iter().map(|one| one.split_once('=').unwrap_or((one, "1")));
     pairs.fold(config, |config, (name, value)| config.define(name, value))

@@ -53,7 +53,7 @@ impl Rust {
         let mut result = Ok(());
         let mut rules = String::new();
         for (source, output) in sources.iter().zip(outputs) {
-            // The others are compiled all the same: everything that is wrong comes in one run.
+            // The other files are compiled all the same, so that one run shows everything that is wrong.
             match self.compile(&config, source, output.as_deref()) {
                 Err(Failure(2)) => return Err(Failure(2)),
                 Err(failure) => result = Err(failure),

@@ -1,4 +1,5 @@
-//! Inputs that do not depend on one another: on all processors, with results in their order.
+//! Work on inputs that do not depend on one another: on all processors, with results in the order of the
+//! inputs.
 
 use std::collections::BTreeMap;
 use std::num::NonZero;
@@ -16,14 +17,16 @@ pub(crate) fn in_order<I: Sync, O: Send, E>(
     work: impl Fn(&I) -> O + Sync,
     mut take: impl FnMut(O) -> Result<(), E>,
 ) -> Result<(), E> {
-    // To tell how many processors there are, files of the system are read: not for a single input.
+    // The standard library reads files of the system to find out how many processors there are, which would
+    // take too long for a single input.
     let processors = || thread::available_parallelism().map_or(1, NonZero::get);
     let threads = if inputs.len() < 2 { 1 } else { processors().min(MOST_THREADS).min(inputs.len()) };
     if threads < 2 {
         return inputs.iter().try_for_each(|input| take(work(input)));
     }
     let next = AtomicUsize::new(0);
-    // Results that are ahead of their turn wait here, or in the map below: no more than there are inputs.
+    // Results that come before their turn wait here, or in the map below. There are no more of them than
+    // inputs.
     let (send, results) = mpsc::channel();
     thread::scope(|scope| {
         for _ in 0..threads {
@@ -39,7 +42,7 @@ pub(crate) fn in_order<I: Sync, O: Send, E>(
         drop(send);
         let mut early = BTreeMap::new();
         let mut expected = 0;
-        // Whoever still works when this returns finds the channel closed.
+        // A thread that still works when this returns finds the channel closed.
         for (index, result) in results {
             early.insert(index, result);
             while let Some(result) = early.remove(&expected) {

@@ -1,4 +1,4 @@
-//! How a verb says what is wrong.
+//! How a verb writes diagnostics.
 
 use std::env;
 use std::io::{self, IsTerminal as _, Read as _};
@@ -22,10 +22,10 @@ pub(crate) struct Telling {
     message_format: Format,
 }
 
-/// One byte more than the parser takes: enough to be told that it is too much.
+/// One byte more than the parser accepts, so that it refuses an input that is longer.
 const LARGEST: u64 = (1 << 28) + 1;
 
-/// For whom it is said.
+/// For whom diagnostics are written.
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Format {
     Human,
@@ -54,17 +54,17 @@ impl Colour {
 }
 
 impl Telling {
-    /// Whether what is said is coloured.
+    /// Whether diagnostics are coloured.
     pub(crate) fn is_coloured(&self) -> bool {
         self.color.is_wanted()
     }
 
-    /// Tells what there is to say about an input.
+    /// Writes the diagnostics of an input.
     pub(crate) fn tell(&self, report: &Report) {
         tell(&self.text(report));
     }
 
-    /// What there is to say about an input, as it is told.
+    /// The diagnostics of an input as text.
     pub(crate) fn text(&self, report: &Report) -> String {
         match self.message_format {
             Format::Human => report.render(self.color.is_wanted()),
@@ -72,7 +72,7 @@ impl Telling {
         }
     }
 
-    /// Tells an error that is not about a place of an input.
+    /// Writes an error that is not about a place of an input.
     pub(crate) fn tell_error(&self, message: &str) {
         tell(&match self.message_format {
             Format::Human => format!("error: {message}\n"),
@@ -80,12 +80,12 @@ impl Telling {
         });
     }
 
-    /// Whether it is said for programs.
+    /// Whether diagnostics are written for programs.
     pub(crate) fn is_json(&self) -> bool {
         matches!(self.message_format, Format::Json)
     }
 
-    /// Tells a warning that is not about a place of an input.
+    /// Writes a warning that is not about a place of an input.
     pub(crate) fn tell_warning(&self, message: &str) {
         tell(&match self.message_format {
             Format::Human => format!("warning: {message}\n"),
@@ -93,7 +93,7 @@ impl Telling {
         });
     }
 
-    /// Tells why there is no output, and how the verb ends.
+    /// Writes why there is no output, and returns how the verb ends.
     pub(crate) fn failure(&self, error: &Error) -> Failure {
         match error {
             Error::Diagnostics(report) => self.tell(report),
@@ -102,7 +102,7 @@ impl Telling {
         if matches!(error, Error::Config(_)) { Failure(2) } else { INPUT }
     }
 
-    /// Tells what is wrong with the command line.
+    /// Writes what is wrong with the command line, and returns how the verb ends.
     pub(crate) fn usage(&self, wrong: &str) -> Failure {
         self.tell_error(wrong);
         Failure(2)

@@ -1,4 +1,4 @@
-//! A compiled server, and what a file or another program has of the same messages.
+//! Compares a compiled server with a file, or with another program, that has the same messages.
 
 use std::collections::BTreeSet;
 
@@ -9,17 +9,17 @@ use mig_decode::Compiled;
 
 use super::{Known, Side};
 
-/// What the tables of a program say of a routine.
+/// A routine as the tables of a program describe it.
 struct Shape {
     id: u32,
-    /// As a file declares it.
+    /// Its name, where a file declares it.
     name: Option<String>,
-    /// None where nothing says how many words they are.
+    /// How many words its arguments are; `None` where nothing says so.
     arguments: Option<u32>,
     reply: u32,
 }
 
-/// What is different, where one side at least is a program.
+/// The differences, where one side at least is a program.
 pub(super) fn findings(old: &Side, new: &Side) -> Result<Vec<Finding>, String> {
     match (&old.known, &new.known) {
         (Known::Program(was), Known::Program(is)) => Ok(programs(was, is)),
@@ -101,7 +101,7 @@ fn shapes(was: &[Shape], is: &[Shape], processor: &str) -> Vec<Finding> {
     findings
 }
 
-/// What a routine is called, and in a sentence.
+/// The name of a routine, and how a sentence names it.
 fn named(before: &Shape, after: Option<&Shape>) -> (String, String) {
     let name = before.name.as_ref().or(after.and_then(|after| after.name.as_ref()));
     match name {
@@ -140,7 +140,7 @@ fn of_file(side: &Side) -> Vec<Shape> {
         .collect()
 }
 
-/// The ABI of a file that is held against these programs, if nothing else says which.
+/// The ABI of a file that is compared with these programs, if nothing else says which.
 pub(super) fn abi(programs: &[&Compiled]) -> Option<&'static str> {
     let widths: BTreeSet<usize> = programs.iter().map(|program| program.pointer).collect();
     widths.last().map(|width| if *width == 8 { "apple-64" } else { "apple-32" })

@@ -85,14 +85,14 @@ impl Category {
 struct Side {
     path: PathBuf,
     known: Known,
-    /// That of a `.defs` file.
+    /// The interface and the text of a `.defs` file.
     declared: Option<(Interface, SourceMap)>,
 }
 
-/// From where it is known.
+/// What an interface is known from.
 enum Known {
     Table(AbiTable),
-    /// Only what stubs leave in a program, of each of its servers.
+    /// The tables that stubs leave in a program, one for each of its servers.
     Program(Vec<Compiled>),
 }
 
@@ -179,8 +179,8 @@ impl Breaking {
         }
     }
 
-    /// The interfaces that a folder has: `.defs` files, or else tables. Beside the former, `.json` files are
-    /// something else.
+    /// The interfaces that a folder has: `.defs` files, or tables where it has none of these. Beside `.defs`
+    /// files a `.json` file is something else.
     fn interfaces_of(&self, folder: &Path) -> Result<BTreeSet<PathBuf>, Failure> {
         let mut files = BTreeSet::new();
         for extension in ["defs", "json"] {
@@ -196,7 +196,7 @@ impl Breaking {
     /// The servers of a program, if a path is that of one.
     fn program(&self, path: &Path) -> Result<Option<Vec<Compiled>>, Failure> {
         let is_text = path.extension().is_some_and(|extension| extension == "defs" || extension == "json");
-        // What cannot be opened is told where it is read as text.
+        // A file that cannot be opened is reported where it is read as text.
         let mut start = [0; 32];
         let opened = fs::File::open(path).ok().filter(|_| !is_text && path.is_file());
         let read = opened.and_then(|mut file| file.read(&mut start).ok()).unwrap_or(0);
@@ -383,7 +383,7 @@ pub(crate) fn table_of(options: &Options, path: &Path) -> Result<Option<AbiTable
     }))
 }
 
-/// That there is no new file.
+/// The finding of a file that is not there any more.
 fn gone(known: &Known, path: &Path) -> Finding {
     let name = match known {
         Known::Table(table) => table.subsystem.clone(),

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-/// The files of a revision, in a folder that is removed with this.
+/// The files of a revision, in a folder that is removed when this is dropped.
 pub(super) struct Revision {
     name: String,
     top: PathBuf,
@@ -26,7 +26,7 @@ impl Revision {
         let tree = git(&top, None, &["rev-parse", "--verify", "--quiet", "--end-of-options", &tree])
             .map_err(|_| format!("git knows no revision `{name}`"))?;
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-        // An index of its own: that of the repository stays as it is.
+        // This takes an index of its own, so that the repository's stays as it is.
         let index = folder.path().join("index");
         let prefix = format!("--prefix={}/", folder.path().join("tree").display());
         git(&top, Some(&index), &["read-tree", &tree])?;
@@ -38,7 +38,7 @@ impl Revision {
     /// Where a path of the repository is in the revision; any other path as it is.
     pub(super) fn at(&self, path: &Path) -> PathBuf {
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        // What has been deleted since has no canonical path, but its folder may.
+        // A file that has been deleted since has no canonical path, but its folder may have one.
         let canonical = absolute.canonicalize().unwrap_or(absolute);
         match canonical.strip_prefix(&self.top) {
             Ok(below) => self.folder.path().join("tree").join(below),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use mig_parser::{FileSystem, Loader};
 
-/// Texts by the identity of their files; all other files as they are on the disk.
+/// Texts by the identity of their files. All other files are read from the disk.
 #[derive(Default)]
 pub(super) struct Buffers(HashMap<PathBuf, String>);
 

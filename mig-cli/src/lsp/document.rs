@@ -1,4 +1,4 @@
-//! A file that is open in an editor, and what there is to say about it.
+//! A file that is open in an editor, and what the compiler knows about it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -20,9 +20,9 @@ pub(super) struct Document {
     name: String,
     text: String,
     analysis: Option<Analysis>,
-    /// Of an earlier text without errors, if this one has some.
+    /// The interface of the last text without errors, if this text has some.
     earlier: Option<Interface>,
-    /// What there is to tell of each file, the buffer or one that it includes.
+    /// The diagnostics of each file, the buffer or one that it includes.
     told: BTreeMap<String, Vec<Value>>,
 }
 
@@ -32,7 +32,7 @@ impl Document {
         Document { name, text: String::new(), analysis: None, earlier: None, told: BTreeMap::new() }
     }
 
-    /// Takes the text that the buffers have of it, and finds out what is wrong with that.
+    /// Takes the document's text from the buffers, and finds out what is wrong with it.
     pub(super) fn read(&mut self, buffers: &Buffers, config: &Config) {
         let path = Path::new(&self.name);
         self.text = buffers.text(path);
@@ -51,7 +51,7 @@ impl Document {
         self.told = told;
     }
 
-    /// What there is to tell of each file.
+    /// The diagnostics of each file.
     pub(super) fn told(&self) -> &BTreeMap<String, Vec<Value>> {
         &self.told
     }
@@ -63,7 +63,7 @@ impl Document {
         Path::new(&self.name) == path || files.into_iter().any(|file| buffers.identity(file) == wanted)
     }
 
-    /// Of this text, or of the last one without errors.
+    /// The interface of this text, or of the last one without errors.
     fn interface(&self) -> Option<&Interface> {
         self.analysis.as_ref().and_then(|analysis| analysis.interface.as_ref()).or(self.earlier.as_ref())
     }
@@ -155,7 +155,7 @@ impl Document {
     /// Where the word at a place is declared.
     pub(super) fn definition(&self, position: &Value) -> Option<Value> {
         let (word, _) = self.word(position)?;
-        // The last one counts, as for the compiler.
+        // The last declaration of a name counts, as for the compiler.
         let name = self.statements().filter_map(declared).rev().find(|name| name.name == word)?;
         let (file, range) = text::range(self.sources()?, name.span)?;
         Some(json!({ "uri": self.uri(file)?, "range": range }))
@@ -219,7 +219,7 @@ impl Document {
     }
 }
 
-/// What a statement gives a name to.
+/// The name that a statement declares.
 fn declared(statement: &Statement) -> Option<&Ident> {
     match &statement.kind {
         StatementKind::Subsystem(subsystem) => Some(&subsystem.name),

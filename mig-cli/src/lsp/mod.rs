@@ -147,7 +147,7 @@ impl Server {
         Ok(answer.unwrap_or(Value::Null))
     }
 
-    /// What to tell about files after a notification.
+    /// The diagnostics to send after a notification, by file.
     fn notification(&mut self, method: &str, params: &Value) -> BTreeMap<String, Vec<Value>> {
         let uri = params["textDocument"]["uri"].as_str().unwrap_or_default();
         let Some(path) = text::path_of(uri).filter(|_| self.state == State::Ready) else {
@@ -175,8 +175,9 @@ impl Server {
         self.told_of(BTreeSet::new(), &path)
     }
 
-    /// Reads again what depends on a file. Returns what to tell of these files, and of each that was told of
-    /// before or is now, even if there is nothing any more: whatever any buffer says.
+    /// Reads the documents again that depend on a file. Returns the diagnostics to send, from all buffers:
+    /// those of `files`, and of each file that had any before or has some now. A file that has none any more
+    /// is sent with an empty list, so that the editor forgets the old ones.
     fn told_of(&mut self, mut files: BTreeSet<String>, changed: &Path) -> BTreeMap<String, Vec<Value>> {
         for document in self.documents.values_mut() {
             if document.reads(changed, &self.buffers) {

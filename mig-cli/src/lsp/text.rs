@@ -31,7 +31,7 @@ pub(super) fn position(text: &str, offset: usize) -> Value {
     json!({ "line": before.matches('\n').count(), "character": character })
 }
 
-/// The byte of a text at a place; of one that is not there, the nearest before it.
+/// The byte of a text at a place; if the text has no such place, the nearest byte before it.
 pub(super) fn offset(text: &str, position: &Value) -> usize {
     let number = |name: &str| position[name].as_u64().unwrap_or(0);
     let mut at = 0;

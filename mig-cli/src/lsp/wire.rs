@@ -4,12 +4,12 @@ use std::io::{self, BufRead, Read as _, Write};
 
 use serde_json::Value;
 
-/// No message has more bytes, and no header more in all its lines: what is not bounded could be sent for
+/// No message may have more bytes, and no header more in all its lines: without a bound one could be sent for
 /// ever.
 const LARGEST: usize = 1 << 26;
 const LARGEST_HEADER: u64 = 1 << 12;
 
-/// What came.
+/// What has come from the editor.
 pub(super) enum Incoming {
     Message(Value),
     /// A message that is no JSON; the next one can be read.
@@ -20,7 +20,8 @@ pub(super) enum Incoming {
 ///
 /// # Errors
 ///
-/// What ends the stream: a header without a length, a message that is too long or cut off.
+/// For input after which no message can be found: a header without a length, a message that is too long or
+/// cut off.
 pub(super) fn read(input: &mut impl BufRead) -> io::Result<Option<Incoming>> {
     let Some(length) = length(input)? else { return Ok(None) };
     let mut bytes = Vec::new();
