@@ -27,7 +27,7 @@ pub trait Abi: sealed::Sealed + Copy + Send + Sync + 'static {
     /// Its family: [`Typed`] or [`Untyped`].
     type Format: Format;
 
-    /// What ports are called in its messages: by a [`Name`], except in those [in a kernel](InKernel).
+    /// What stands for a port in its messages: a [`Name`], except in messages [in a kernel](InKernel).
     type Name: PortName;
 }
 
@@ -80,7 +80,7 @@ impl_abi!(GnuX86_64Of2022, Typed, Facts::GNU_X86_64_2022);
 /// - in a type word of rights, the highest bit (`msg_type_unused`) says that they are moved, and so does
 ///   `msg_type_deallocate`.
 ///
-/// A right that may be used once does not exist: what would make one makes a send right.
+/// Mach 2.5 has no right that may be used once only: where Mach 3 would make one, a send right is made.
 ///
 /// [`Kernel`]: crate::Kernel
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -117,7 +117,7 @@ pub use server::{ServedPorts, Server, Stop, Subsystem, Unclaimed, subsystem};
 /// A bounded array of a message by value; [`array_vec`] makes one.
 #[doc(no_inline)]
 pub use arrayvec::ArrayVec;
-/// Has the traits that make a type [`Plain`].
+/// The crate with the traits that make a type [`Plain`].
 pub use zerocopy;
 
 /// Includes the bindings that `mig_codegen::Config` wrote into `OUT_DIR` for the interface of this name.

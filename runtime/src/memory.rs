@@ -40,7 +40,7 @@ impl Copying {
 
 /// Memory that came, or will go, out of line: a slice of bytes that gives itself back (`vm_deallocate`).
 pub struct OolMemory<K: Kernel> {
-    /// Nothing stands for no bytes: an empty argument has no region.
+    /// `None` for no bytes: an empty argument has no region.
     region: Option<K::Region>,
 }
 
@@ -101,7 +101,7 @@ impl<K: Kernel> fmt::Debug for OolMemory<K> {
     }
 }
 
-/// Data that a call sends out of line: lent, or given away (`dealloc`).
+/// Data that a call sends out of line: lent to the message, or given away with it (`dealloc`).
 #[derive(Debug)]
 pub enum OolArg<'a, K: Kernel> {
     /// The kernel copies it; the caller keeps it.

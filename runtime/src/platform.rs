@@ -49,16 +49,16 @@ pub use self::holding::Holding;
 /// A lock of the platform around a value.
 pub type Mutex<P, T> = lock_api::Mutex<<P as Platform>::RawMutex, T>;
 
-/// What a locked [`Mutex`] gives.
+/// The access to a value that a locked [`Mutex`] gives.
 pub type MutexGuard<'a, P, T> = lock_api::MutexGuard<'a, <P as Platform>::RawMutex, T>;
 
 /// Locks, waiting, threads and time. Implemented by a type without values; everything is reached through the
 /// type.
 pub trait Platform: Sized + Send + Sync + 'static {
-    /// The lock behind [`Mutex`].
+    /// The lock that [`Mutex`] puts around a value.
     type RawMutex: lock_api::RawMutex + Send + Sync + 'static;
 
-    /// Waits for a change of what such a lock guards.
+    /// The condition variable to wait on for a change of what such a lock guards.
     type Condvar: Condvar<Self::RawMutex>;
 
     /// A thread that was [spawned](Self::spawn).

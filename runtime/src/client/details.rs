@@ -1,5 +1,4 @@
-//! What the error of a call knows beyond its code, in one word, so that a result of a stub stays in
-//! registers.
+//! The part of a call's error beyond its code: one word, so that the result of a stub stays in registers.
 
 use core::marker::PhantomData;
 use core::mem;
@@ -22,7 +21,7 @@ pub(crate) struct Details<K: Kernel> {
     owned: PhantomData<Box<Unsent<K>>>,
 }
 
-// SAFETY: it is a name or a box, and nothing else.
+// SAFETY: the word is a name or a box, and nothing else.
 unsafe impl<K: Kernel> Send for Details<K> where Box<Unsent<K>>: Send {}
 // SAFETY: as above.
 unsafe impl<K: Kernel> Sync for Details<K> where Box<Unsent<K>>: Sync {}

@@ -16,7 +16,8 @@ use crate::message::malformed::Malformed;
 ///
 /// If the request was not sent, it is in here, and dropping the error releases what it holds.
 ///
-/// In the order of C, so that the register in which `mach_msg` says success does so here, too.
+/// The fields have the order of C, so that the register in which `mach_msg` returns its code has it here,
+/// too.
 #[repr(C)]
 pub struct CallError<K: Kernel> {
     code: NonZeroI32,
@@ -52,7 +53,7 @@ impl<K: Kernel> CallError<K> {
         KernReturn(self.code.get())
     }
 
-    /// Who said so, and how far the call had come.
+    /// Who said that the call has failed, and how far it had come.
     ///
     /// ```
     /// use mig_runtime::{CallError, CallErrorKind, Kernel};
@@ -67,7 +68,7 @@ impl<K: Kernel> CallError<K> {
         self.kind
     }
 
-    /// True if the request was not sent, whoever refused that.
+    /// True if the request was not sent, whether this side refused it or the kernel.
     pub fn is_unsent(&self) -> bool {
         matches!(self.kind, CallErrorKind::NotSent | CallErrorKind::Refused)
     }
@@ -140,7 +141,7 @@ impl<K: Kernel> From<KernReturn> for CallError<K> {
 }
 
 impl<K: Kernel> From<Malformed> for CallError<K> {
-    /// What a client makes of a malformed reply.
+    /// The error of a call whose reply is malformed.
     fn from(malformed: Malformed) -> Self {
         let code = match malformed {
             Malformed::Count => KernReturn::MIG_ARRAY_TOO_LARGE,

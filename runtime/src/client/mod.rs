@@ -72,8 +72,8 @@ impl CallOptions {
 pub type Answer<'b, K> = (Body<'b, K>, TrailerOf<K>);
 
 impl<K: Kernel> SendOnceRight<K> {
-    /// Sends a message of this id that has nothing in it, which uses the right up: an alarm that rings, a
-    /// thread that is woken.
+    /// Sends a message of this id that is nothing but a header, and so uses the right up: to ring an alarm or
+    /// to wake a thread.
     ///
     /// ```
     /// # #[cfg(feature = "std")] {
@@ -101,11 +101,11 @@ impl<K: Kernel> SendOnceRight<K> {
     }
 }
 
-/// Where the reply comes to.
+/// The port to which the reply comes.
 #[derive(Clone, Copy)]
 struct ReplyPort<N> {
     name: N,
-    /// It is the thread's cached one, to be destroyed after an error.
+    /// The port is the thread's cached one, which is to be destroyed after an error.
     implicit: bool,
 }
 
@@ -283,7 +283,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
         let header = Header::to_send(id, dest.into_header(), local, self.complex);
         let storage = self.space.take().finish::<K::Abi>(header);
         let (kernel, loans, too_large) = (self.kernel.clone(), self.loans.take(), self.too_large);
-        // Nothing is left in the builder; it need not live in memory during the call.
+        // Nothing is left in the builder, which then need not live in memory during the call.
         drop(self);
         if too_large {
             // SAFETY: `finish` completes the message, and nobody else owns what it moves.

@@ -24,13 +24,13 @@ use crate::right::{self, AnyRight};
 /// that finds fault with a right or with memory in the body destroys a part of the message, and then nothing
 /// is left to take out ([`Remains`]).
 ///
-/// An array that has more elements than the message may have is empty in it, if this side refused it for
-/// that.
+/// If this side refused the request because an array has more elements than the message may have, that array
+/// is empty in it.
 pub struct Unsent<K: Kernel> {
     pub(super) routine: Option<Routine>,
     kernel: K,
     pub(super) header: Header<NameOf<K>>,
-    /// Aligned as in the message that they come from.
+    /// The arguments, aligned as in the message that they come from.
     arguments: Box<[u64]>,
     len: usize,
     pub(super) refused: Refused<K>,
@@ -69,8 +69,8 @@ impl<K: Kernel> Unsent<K> {
         unsafe { AnyRight::from_wire(self.kernel.clone(), name, disposition) }
     }
 
-    /// Takes back the rights that were moved and that the message does not have: those of arrays with more
-    /// than it may have, and those of arrays out of line whose memory is copied.
+    /// Takes back the rights that were moved and that are not in the message: those of an array with more
+    /// rights than the message may have, and those of arrays out of line whose memory is copied.
     ///
     /// ```
     /// # #[cfg(feature = "std")] {
@@ -105,9 +105,9 @@ impl<K: Kernel> Unsent<K> {
         mem::take(&mut self.refused.rights)
     }
 
-    /// Takes back memory that was given and has more elements than the message can say: the message has none
-    /// of it. What has more than the `.defs` allow is in the message still, where [`read`](Self::read) finds
-    /// it.
+    /// Takes back memory that was given and that has more elements than the message can count, so that none
+    /// of it is in the message. Memory with more elements than the `.defs` allow is still in the message,
+    /// where [`read`](Self::read) finds it.
     pub fn take_refused_memory(&mut self) -> Vec<OolMemory<K>> {
         mem::take(&mut self.refused.memory)
     }

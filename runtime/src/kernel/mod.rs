@@ -127,7 +127,7 @@ pub struct Inline<'a, N = Name> {
     pub except: N,
     /// Bytes of the largest message that is served so, its trailer among them.
     pub room: usize,
-    /// Serves a message, which is here as the receive whose result this is would have delivered it.
+    /// Serves a message. Its buffer is as a receive would have left it that returned this result.
     pub serve: &'a Serve<'a>,
 }
 
@@ -142,8 +142,8 @@ impl<N: fmt::Debug> fmt::Debug for Inline<'_, N> {
 /// A zero-sized type where the real kernel is below us; a handle on the task where it is emulated. Clones
 /// denote the same task.
 ///
-/// Methods that take a name are unsafe: names are numbers that anybody can make up, and what is done under
-/// one is done to somebody's right.
+/// Methods that take a name are unsafe: a name is a number that anybody can make up, and what is done under
+/// it is done to the right of whoever owns it.
 ///
 /// # Safety
 ///

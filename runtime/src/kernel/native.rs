@@ -1,5 +1,4 @@
-//! What the kernels that a program runs on have in common, for those who implement [`Kernel`](super::Kernel)
-//! for one.
+//! What real kernels have in common, for implementations of [`Kernel`](super::Kernel) for one of them.
 
 use core::fmt;
 use core::marker::PhantomData;
@@ -35,8 +34,8 @@ impl MsgCall {
         bits
     }
 
-    /// The calls that do the same in a trap that has one time for both halves: one, or two if the times of
-    /// the halves differ. The second is made if the first has succeeded.
+    /// The calls of a trap with one time for both halves that do the same as this call: one, or two if the
+    /// times of the halves differ. The second is to be made if the first has succeeded.
     pub const fn halves(self) -> (Self, Option<Self>) {
         match (self.send_timeout, self.receive_timeout) {
             (Some(send), Some(receive)) if self.send && self.receive.is_some() && send != receive => (
@@ -59,7 +58,7 @@ impl MsgCall {
 }
 
 impl Notification {
-    /// The message id that the notification has, by which it is asked for.
+    /// The message id of the notification, by which it is also asked for.
     pub const fn id(self) -> NotificationId {
         match self {
             Self::PortDestroyed => NotificationId::PortDestroyed,

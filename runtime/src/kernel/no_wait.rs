@@ -11,8 +11,8 @@ use crate::right::{ReceiveRight, Right, SendOnceRight, SendRight, assert_same_ta
 ///
 /// Nothing else about a call changes; one to an [object of the kernel](MsgCall::kernel_object) stays one.
 ///
-/// For a server that speaks to ports of tasks it does not trust, and that no such task may stop by not
-/// listening. Stubs know nothing of it: they send as the kernel of the destination's right sends.
+/// This is for a server that sends to ports of tasks which it does not trust, so that none of them can stop
+/// it by not receiving. Stubs need not know of it: they send by the kernel that the destination's right has.
 ///
 /// ```
 /// # #[cfg(feature = "std")] {

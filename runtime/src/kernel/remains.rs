@@ -6,7 +6,8 @@
 use crate::abi::{Abi, Family};
 use crate::kern_return::KernReturn;
 
-/// What is still this task's of a message that was not sent, as the buffer describes it after the call.
+/// The parts of a message that was not sent which are still this task's, as the buffer describes them after
+/// the call.
 ///
 /// ```
 /// use mig_runtime::KernReturn;

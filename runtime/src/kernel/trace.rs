@@ -1,12 +1,12 @@
-//! Events for those who want to see messages: the feature `tracing`.
+//! Events that show messages: the feature `tracing`.
 
 use core::mem::MaybeUninit;
 
 use super::{Kernel, MsgCall, NameOf};
 use crate::kern_return::KernReturn;
 
-/// [`Kernel::mach_msg`], told as events: what is sent, what becomes of it if the kernel refuses it, and what
-/// is received.
+/// [`Kernel::mach_msg`] with events: a message that is sent, the code with which the kernel refuses one, and
+/// a message that is received.
 ///
 /// # Safety
 ///
@@ -49,7 +49,7 @@ mod events {
     /// Its `msgh_size` bytes are there and initialised.
     #[cold]
     pub(super) unsafe fn message(what: &str, buffer: &[MaybeUninit<u64>]) {
-        // `enabled` says no faster than the event would.
+        // If nobody listens, `enabled` finds that out faster than the event would.
         if !tracing::enabled!(target: "mach_msg", tracing::Level::TRACE) || buffer.is_empty() {
             return;
         }

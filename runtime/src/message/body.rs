@@ -16,7 +16,7 @@ use crate::right::{AnyRight, ArrayRight, ReceiveRight, Right, Rights, SendOnceRi
 pub struct Body<'b, K: Kernel> {
     pub(crate) rest: &'b mut [u8],
     pub(crate) complex: bool,
-    /// The descriptors that `rest` still begins with; none in a typed message.
+    /// How many descriptors `rest` still begins with; 0 in a typed message.
     pub(crate) descriptors: u32,
     pub(crate) origin: Origin,
     pub(crate) kernel: K,

@@ -7,7 +7,8 @@ use super::header::Header;
 use crate::abi::Abi;
 use crate::bytes::padded;
 
-/// Storage for a message of at most `N` bytes, aligned as every ABI wants; a local variable of a client stub.
+/// Storage for a message of at most `N` bytes, aligned as every ABI needs it; a local variable of a client
+/// stub.
 ///
 /// `N` is a multiple of 8. Nothing is written to it until a message is.
 #[repr(C, align(8))]
@@ -198,10 +199,11 @@ pub(crate) unsafe fn arguments<A: Abi>(storage: &mut [MaybeUninit<u64>], size: u
     &mut message[A::FACTS.header..]
 }
 
-/// Ends the program: a stub whose buffer is too small for its declaration is a bug, whatever the values are.
+/// Ends the program. A buffer that is too small for the message is a mistake in the stub, whatever the values
+/// are.
 ///
-/// As a function of C it does not unwind. If it did, every builder would have to be in memory, to be dropped
-/// on that way.
+/// A function of C does not unwind. If this one did, every builder would have to be in memory, so that it
+/// could be dropped then.
 #[cold]
 #[inline(never)]
 extern "C" fn no_room() -> ! {

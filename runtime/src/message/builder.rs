@@ -26,9 +26,9 @@ use crate::right::{
 /// What is moved in belongs to the message: dropping it before it is sent releases that. A right that is
 /// copied, or that another is made from, stays with its owner and must live as long as the message.
 ///
-/// Safe code cannot write what a kernel takes for a right or an address in any other way: type words of
-/// rights and descriptors come from the methods that own what these name, and a message that is not what its
-/// type words or its number of descriptors say cannot be sent.
+/// In no other way can safe code write what a kernel takes for a right or an address: type words of rights
+/// and descriptors are written by the methods that own what these name, and a message that does not agree
+/// with its type words or its number of descriptors cannot be sent.
 ///
 /// Made by [`MsgBuf::request`](crate::MsgBuf::request), sent by [`send`](Self::send) or [`call`](Self::call).
 ///
@@ -143,7 +143,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
         Self::new(kernel.clone(), storage)
     }
 
-    /// How many bytes still have room.
+    /// How many bytes can still be appended.
     #[inline]
     pub fn room(&self) -> usize {
         self.space.room()
@@ -244,7 +244,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
         unsafe { self.right(name, disposition) };
     }
 
-    /// What stands for a right of this task in a message that now owns it.
+    /// The name and the disposition of a right of this task, for a message that owns the right from now on.
     #[inline]
     pub(crate) fn wire_of(&self, right: AnyRight<'_, K>) -> (NameOf<K>, u8) {
         if let Some(kernel) = right.kernel() {
@@ -253,7 +253,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
         right.into_wire()
     }
 
-    /// Ends the program where a right is that of another task, which would be a right of the same name here.
+    /// Ends the program where a right is another task's: in this task its name would denote another right.
     #[inline]
     pub(crate) fn belongs(&self, kernel: &K, name: NameOf<K>) {
         if name.is_valid() {
@@ -355,7 +355,8 @@ impl<'b, K: Kernel> Builder<'b, K> {
         memory.into_region().map_or(0, |region| self.kernel.region_into_wire(region))
     }
 
-    /// Rights whose names are in memory; its address stands `before` bytes after what has been appended.
+    /// Notes rights whose names are in memory, the address of which stands `before` bytes after what has been
+    /// appended.
     pub(crate) fn moved(&self, disposition: u8, before: usize) -> Moved {
         Moved { disposition, at: self.space.len() + before }
     }

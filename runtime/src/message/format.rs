@@ -18,7 +18,7 @@ use crate::right::AnyRight;
 
 /// A family of wire formats: [`Typed`](crate::abi::Typed) or [`Untyped`](crate::abi::Untyped).
 pub trait Format: Rules {
-    /// What a receiver keeps of a message's trailer: nothing, where there is none.
+    /// The part of a message's trailer that a receiver keeps: nothing where there are no trailers.
     type Trailer: Copy + Send + Sync + 'static;
 
     /// Reads the trailer after a message of `size` bytes.
@@ -40,13 +40,13 @@ pub(crate) type FormatOf<K> = <<K as Kernel>::Abi as Abi>::Format;
 /// The trailer of a kernel's messages.
 pub(crate) type TrailerOf<K> = <FormatOf<K> as Format>::Trailer;
 
-/// The functions, in a trait that nobody else can name, and so implement.
+/// The functions of a format. No other crate can name this trait, so none can implement it.
 pub trait Rules: Copy + Send + Sync + 'static {
     /// Checks the complex bit and the size of a message. Both sizes, and that in the declaration, are without
     /// the header.
     fn check(declared: Shape, complex: bool, size: usize) -> Result<(), Malformed>;
 
-    /// The number of descriptors that a message has, and what follows that number.
+    /// The number of descriptors that a message has, and the bytes after that number.
     fn split_count(complex: bool, arguments: &mut [u8]) -> (u32, &mut [u8]);
 
     /// Takes the name of a right of this kind out of the next argument.

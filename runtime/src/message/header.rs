@@ -31,7 +31,7 @@ pub(crate) struct Header<N> {
 }
 
 impl<N: PortName> Header<N> {
-    /// Of a message that is sent.
+    /// The header of a message that is to be sent.
     #[inline]
     pub(crate) const fn to_send(id: i32, remote: (N, u8), local: (N, u8), complex: bool) -> Self {
         let bits = remote.1 as u32 | (local.1 as u32) << 8 | if complex { COMPLEX } else { 0 };

@@ -8,8 +8,8 @@ use crate::bytes::padded;
 use crate::message::typed::word::Type;
 use crate::message::typed::write::INLINE_MAX;
 
-/// What an argument takes in a message, as [`Builder`](crate::Builder) writes it. Sizes are in bytes, without
-/// padding.
+/// The room that an argument takes in a message, as [`Builder`](crate::Builder) writes it. Sizes are in
+/// bytes, without padding.
 ///
 /// In a message of an untyped ABI, everything after the header is an item; counts and return codes are
 /// `Data(4)`.
@@ -86,7 +86,7 @@ impl Item {
     }
 }
 
-/// Checks a size or an offset, which is what `what` says if it is wrong.
+/// Checks a size or an offset. `what` names it in the error.
 ///
 /// # Panics
 ///
@@ -95,8 +95,8 @@ pub const fn equal(what: &str, is: usize, declared: usize) {
     assert!(is == declared, "{}", what);
 }
 
-/// Checks the layout of a message, which is what `message` says if it is wrong: the offset of each item (of
-/// its type word) up to the first one after a variable argument, and the largest size.
+/// Checks the layout of a message, which `message` names in the error: the offset of each item (of its type
+/// word) up to the first one after a variable argument, and the largest size.
 ///
 /// A typed reply's return code is its first item, `Data(4)`.
 ///

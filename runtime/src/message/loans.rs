@@ -18,16 +18,16 @@ use crate::right::{AnyRight, release_names};
 pub(crate) struct Loans<G, K: Kernel>(Option<Box<LoanList<G, K>>>);
 
 pub(crate) struct LoanList<G, K: Kernel> {
-    /// Of the program; only kept where the end of a loan means anything to the kernel.
+    /// Memory of the program. The list is kept only where the end of a loan means something to the kernel.
     pub(crate) lent: Vec<G>,
-    /// In out-of-line memory.
+    /// Copies in out-of-line memory.
     pub(crate) copies: Vec<Copied<K>>,
     /// Descriptors whose memory the kernel copies physically.
     pub(crate) physical: Vec<Physical>,
     pub(crate) refused: Refused<K>,
 }
 
-/// What was moved into a message that has no room for it.
+/// Rights and memory that were moved into a message which has no room for them.
 pub(crate) struct Refused<K: Kernel> {
     pub(crate) rights: Vec<AnyRight<'static, K>>,
     pub(crate) memory: Vec<OolMemory<K>>,
@@ -99,8 +99,8 @@ impl<G, K: Kernel> Loans<G, K> {
         }
     }
 
-    /// Ends the loans of a message in `storage` that was not sent, and of which the body is left or not.
-    /// Returns what had no room in it, and the rights in memory that ends here.
+    /// Ends the loans of a message in `storage` that was not sent; `has_body` says whether the kernel has
+    /// left its body. Returns what had no room in the message, and the rights in memory that ends here.
     pub(crate) fn end_unsent(mut self, has_body: bool, storage: &mut [MaybeUninit<u64>]) -> Refused<K> {
         let Some(list) = &mut self.0 else { return Refused::default() };
         list.end(has_body, storage);
@@ -112,7 +112,7 @@ impl<G, K: Kernel> Loans<G, K> {
 }
 
 impl<G, K: Kernel> LoanList<G, K> {
-    /// Ends the loans of a message in `storage`, of which the kernel has left the body or not.
+    /// Ends the loans of a message in `storage`; `has_body` says whether the kernel has left its body.
     fn end(&mut self, has_body: bool, storage: &mut [MaybeUninit<u64>]) {
         for physical in self.physical.drain(..).filter(|_| has_body) {
             // SAFETY: the message was complete when it was sent, and has come back.

@@ -48,7 +48,7 @@ impl fmt::Display for Malformed {
 impl core::error::Error for Malformed {}
 
 impl From<Malformed> for KernReturn {
-    /// The server's answer.
+    /// The code that a server answers to a malformed request.
     fn from(malformed: Malformed) -> Self {
         match malformed {
             Malformed::Descriptor => Self::MIG_TYPE_ERROR,

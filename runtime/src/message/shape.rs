@@ -7,9 +7,9 @@ use crate::message::format::Rules;
 /// Whether a message of this declaration is complex.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Complex {
-    /// It holds a right or out-of-line memory for certain.
+    /// The message holds a right or out-of-line memory in every case.
     Always,
-    /// It holds neither.
+    /// The message holds neither in any case.
     Never,
     /// The values decide.
     Depends,

@@ -58,7 +58,7 @@ const END: usize = TrailerField::Context.end();
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trailer {
     bytes: [u8; END],
-    /// As much as there is; nothing if the trailer is of an unknown type.
+    /// How many bytes there are; 0 if the trailer is of an unknown type.
     len: usize,
 }
 

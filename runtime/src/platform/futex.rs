@@ -3,7 +3,7 @@
 //! A lock is its word and nothing else. So the child of a fork may open one that it finds locked, and one
 //! that it makes anew depends on nothing that the parent's threads were at when it was made. `parking_lot`,
 //! which other systems have here, keeps the threads that wait in one table for all locks of the process:
-//! whoever is in it at the moment of a fork has locked a part of it in the child, for ever.
+//! a thread that is in it at the moment of a fork has locked a part of it in the child, for ever.
 
 use core::hint;
 use core::sync::atomic::AtomicU32;
@@ -16,7 +16,7 @@ use rustix::thread::futex::{Flags, Timespec, wait, wake};
 
 const FREE: u32 = 0;
 const LOCKED: u32 = 1;
-/// And somebody may wait for it.
+/// Locked, and another thread may wait.
 const WANTED: u32 = 2;
 
 /// How often a lock is looked at before a thread sleeps for it: most are free again soon.
@@ -48,7 +48,7 @@ unsafe impl RawMutex for Futex {
     #[inline]
     unsafe fn unlock(&self) {
         if self.0.swap(FREE, Release) == WANTED {
-            // It fails for no word that is mapped.
+            // The call cannot fail for a word that is mapped.
             let _ = wake(&self.0, Flags::PRIVATE, 1);
         }
     }
@@ -76,7 +76,7 @@ impl Futex {
 pub struct Condition {
     /// Changes with each notification.
     notified: AtomicU32,
-    /// So that nobody asks the system to wake threads that are not there.
+    /// How many threads wait, so that the system is not asked to wake threads that are not there.
     waiting: AtomicU32,
 }
 

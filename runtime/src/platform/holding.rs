@@ -11,13 +11,13 @@ use core::marker::PhantomData;
 #[must_use]
 pub struct Holding {
     is_lock: bool,
-    /// Of one thread.
+    /// A value belongs to one thread.
     thread: PhantomData<*mut ()>,
 }
 
 impl Holding {
-    /// A turn, or the time of somebody else. Until this is dropped, what the thread sends goes through the
-    /// queue of its port, whoever serves it.
+    /// A turn, or time that another thread waits for. Until this is dropped, a message that the thread sends
+    /// goes through the queue of its port, even where it could be served in this thread.
     pub fn turn() -> Self {
         Self::new(false)
     }

@@ -20,8 +20,8 @@ use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, NameOf, PortName};
 use crate::memory::OolMemory;
 
-/// What an array of rights is an array of: rights of the declared kind, or [`AnyRight`] where the sender
-/// chooses the kind.
+/// The element of an array of rights: a right of the declared kind, or [`AnyRight`] where the sender chooses
+/// the kind.
 pub trait ArrayRight<K: Kernel>: Sized + sealed::Sealed {
     /// The kind that the receiver sees; `None` where the sender chooses it.
     const KIND: Option<u8>;
@@ -34,7 +34,7 @@ pub trait ArrayRight<K: Kernel>: Sized + sealed::Sealed {
     /// As [`Right::from_raw`], for a right of this kind.
     unsafe fn received(kernel: K, name: NameOf<K>, kind: u8) -> Option<Self>;
 
-    /// Gives up the duty to release it.
+    /// Drops the value without releasing the right.
     fn forget(self);
 }
 

@@ -314,7 +314,7 @@ impl<K: Kernel> SendRight<K> {
 /// ```
 pub struct DeadName<K: Kernel> {
     name: NameOf<K>,
-    /// The kernel has sent the notification: only that brings a reference.
+    /// The kernel has sent the notification, so that it brought a reference.
     owned: bool,
     kernel: K,
 }
@@ -334,8 +334,8 @@ impl<K: Kernel> DeadName<K> {
         self.name
     }
 
-    /// Whether the kernel has said so. What somebody with a send right to the port has made up brings no
-    /// reference, and may be false.
+    /// Whether the kernel has sent the notification. One that a task with a send right to the port has made
+    /// up brings no reference, and may be false.
     #[inline]
     pub const fn is_genuine(&self) -> bool {
         self.owned
@@ -502,7 +502,7 @@ impl<'a, K: Kernel> AnyRight<'a, K> {
         wire
     }
 
-    /// The same for a field of the header, where plain data is as good as nothing.
+    /// The same for a field of the header, where plain data counts as no right.
     #[inline]
     pub(crate) fn into_header(self) -> (NameOf<K>, u8) {
         match self {
@@ -581,7 +581,7 @@ impl Word {
 /// Where a message goes: a right, and what sending does to it.
 pub type Dest<'a, K> = AnyRight<'a, K>;
 
-/// Ends what would take a name of one task for one of another.
+/// Ends the program if two tasks differ where a name of one would be taken for a name of the other.
 #[inline]
 pub(crate) fn assert_same_task<K: Kernel>(task: &K, other: &K) {
     assert!(task.is_same_task(other), "a right of another task: names mean nothing there");

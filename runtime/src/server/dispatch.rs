@@ -14,7 +14,7 @@ use crate::platform::{Panicked, Platform};
 /// A subsystem, and which messages it is asked for.
 pub(super) struct Entry<'s, K: Kernel> {
     pub(super) ids: Range<i32>,
-    /// The ports that it is served on; all, if there are none.
+    /// The ports that the subsystem is served on; if there are none, it is served on all.
     pub(super) only: Vec<NameOf<K>>,
     pub(super) subsystem: Box<dyn Subsystem<K> + Send + Sync + 's>,
 }

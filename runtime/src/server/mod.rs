@@ -85,21 +85,21 @@ pub struct Server<'s, K: Kernel> {
     subsystems: Vec<Entry<'s, K>>,
     unclaimed: Box<dyn Fn(Unclaimed<NameOf<K>>) + Send + Sync + 's>,
     threads: NonZeroUsize,
-    /// Senders may serve.
+    /// Messages may be served in the threads that send them.
     inline: bool,
 }
 
 impl<'s, K: Kernel> Server<'s, K> {
     /// A server for a port set or a single port.
     ///
-    /// What cannot be made here (the server needs a port of its own) is told by [`run`](Self::run).
+    /// The server needs a port of its own. If that cannot be made here, [`run`](Self::run) returns the error.
     pub fn on(source: impl Into<ServedPorts<'s, K>>) -> Self {
         let source = source.into();
         let stop = Stop::new(source.kernel());
         Self::new(stop.and_then(|stop| Ports::new(source, stop)))
     }
 
-    /// The same for a server that is stopped from elsewhere, too.
+    /// The same, for a server that this [`Stop`] can end, too.
     pub fn until(source: impl Into<ServedPorts<'s, K>>, stop: &Stop<K>) -> Self {
         Self::new(Ports::new(source.into(), stop.clone()))
     }
@@ -155,7 +155,7 @@ impl<'s, K: Kernel> Server<'s, K> {
         self
     }
 
-    /// Serves with this many threads, the caller's among them; 1 if nothing is said, or 0.
+    /// Serves with this many threads, the caller's among them. Without this, and for 0, there is one.
     #[must_use]
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN);

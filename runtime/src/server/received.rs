@@ -73,7 +73,7 @@ pub enum ReceiveError<N = Name> {
 }
 
 /// A message that its receiver did not get: it did not fit into the buffer, or the kernel had no room in this
-/// task for what it brings. Whoever counts sequence numbers must count this one as well.
+/// task for what it brings. A receiver that counts sequence numbers must count this message as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Lost<N = Name> {
@@ -286,7 +286,7 @@ impl<'b, K: Kernel> Received<'b, K> {
         if self.id() != NOTIFY_DEAD_NAME {
             return Err(Malformed::Type);
         }
-        // As large as the reply that has nothing but a code: both have one word.
+        // The message has the size of a reply that is nothing but a code: both have one word.
         let size = K::Abi::FACTS.error_reply;
         let body = self.body(Shape::new(size, size, Complex::Never))?;
         // SAFETY: they are the arguments of such a message, and were taken just now.
@@ -601,8 +601,8 @@ unsafe fn dead_name<K: Kernel>(
     Ok(unsafe { DeadName::new(kernel, PortName::from_word(name.word()), genuine) })
 }
 
-/// The request port of a message: the receiver's own port, borrowed, and the way to whoever waits for the
-/// reply.
+/// The request port of a message: the receiver's own port, borrowed, and the way to the client that waits for
+/// the reply.
 pub struct Port<'a, K: Kernel> {
     pub(super) head: &'a Head<K>,
 }

@@ -36,7 +36,7 @@ enum Outcome {
     Unserved,
     /// A method has answered this.
     Served(KernReturn),
-    /// It is not as declared.
+    /// The request is not as declared.
     Malformed(KernReturn),
 }
 
@@ -72,8 +72,8 @@ impl From<KernReturn> for Refusal {
     }
 }
 
-/// The answer to a request. Nothing is written for it until there is something to say, and somebody to say it
-/// to.
+/// The answer to a request. No byte of it is written until there is an outcome, and a client that waits for
+/// it.
 ///
 /// Dropping it releases what has been put into it.
 pub struct Reply<'b, K: Kernel> {
@@ -82,7 +82,8 @@ pub struct Reply<'b, K: Kernel> {
     outcome: Outcome,
     /// A reply of success, if there is one; none where the outcome is an error.
     message: WrittenMessage,
-    /// What that refers to. Nothing where there is no message, so that only dropping a message needs to look.
+    /// Memory that the message refers to. There is none where there is no message, so that only dropping a
+    /// message needs to look.
     copies: ManuallyDrop<Copies<K>>,
 }
 
@@ -123,7 +124,7 @@ impl<'b, K: Kernel> Reply<'b, K> {
         }
     }
 
-    /// Out of the way of the stubs.
+    /// Notes that a request was refused. This is a function of its own so that stubs are short.
     #[cold]
     #[inline(never)]
     fn refuse(&mut self, refusal: Refusal) {
@@ -166,7 +167,7 @@ impl<'b, K: Kernel> Reply<'b, K> {
     /// The code of `mach_msg`: the reply did not reach the client, and what it held has been released.
     #[inline]
     pub fn answer(&mut self, request: Received<'_, K>) -> Result<(), KernReturn> {
-        // The way of one-way messages, which is short: nobody waits, and dropping both is all there is to do.
+        // Nobody waits for an answer to a one-way message, so dropping both is all there is to do.
         if !request.is_awaited() {
             self.clear();
             return Ok(());
@@ -206,8 +207,8 @@ impl<'b, K: Kernel> Reply<'b, K> {
         }
     }
 
-    /// Addresses the reply to whoever waits for it, and releases the request. `None` if nothing is to be
-    /// sent.
+    /// Addresses the reply to the client that waits for it, and releases the request. `None` if nothing is to
+    /// be sent.
     #[inline]
     fn address(&mut self, request: Received<'_, K>) -> Option<MsgCall<NameOf<K>>> {
         assert_same_task(&self.kernel, request.kernel());
@@ -227,7 +228,7 @@ impl<'b, K: Kernel> Reply<'b, K> {
         self.message.len != 0
     }
 
-    /// Writes a reply that has nothing but its code. False if the code is an order not to answer.
+    /// Writes a reply that is nothing but its code. False if the code says that nothing is to be sent.
     #[inline(never)]
     fn fails(&mut self) -> bool {
         if FormatOf::<K>::is_silent(self.code()) {
@@ -270,7 +271,7 @@ impl<'b, K: Kernel> Reply<'b, K> {
         result
     }
 
-    /// The message has been sent, or what is left of it is released.
+    /// Forgets the message after the call that sent it, or releases what a failed call has left of it.
     #[inline]
     fn sent(&mut self, result: Result<(), KernReturn>) {
         (self.message, self.outcome) = (WrittenMessage::NONE, Outcome::Unserved);
@@ -291,7 +292,7 @@ impl<'b, K: Kernel> Reply<'b, K> {
         }
     }
 
-    /// As new.
+    /// Makes the reply as new.
     #[inline]
     fn clear(&mut self) {
         self.discard();

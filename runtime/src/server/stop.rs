@@ -11,8 +11,9 @@ use crate::message::MsgBuf;
 use crate::message::header::MAX_HEADER;
 use crate::right::{Dest, ReceiveRight};
 
-/// Ends a [`Server`](super::Server) from anywhere; clones are the same. Each server has one of its own, or is
-/// [given](super::Server::until) one by whoever cannot reach the server itself later.
+/// Ends a [`Server`](super::Server) from anywhere; all clones end the same one. Each server has a `Stop` of
+/// its own, unless it is [given](super::Server::until) one, which is for code that cannot reach the server
+/// itself later.
 pub struct Stop<K: Kernel>(Arc<Control<K>>);
 
 struct Control<K: Kernel> {
@@ -23,7 +24,7 @@ struct Control<K: Kernel> {
 }
 
 impl<K: Kernel> Stop<K> {
-    /// For one server.
+    /// A new `Stop`, for one server.
     ///
     /// # Errors
     ///

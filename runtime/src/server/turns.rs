@@ -34,7 +34,7 @@ impl<N> From<ReceiveError<N>> for End<N> {
 const LARGEST_UNDECLARED: usize = 1 << 16;
 
 impl<K: Kernel> Server<'_, K> {
-    /// What each of the threads does.
+    /// The work of each thread.
     pub(super) fn work<P: Platform>(&self, ports: &Ports<'_, K>) -> Result<(), KernReturn> {
         let (mut request, mut reply) = (buffer(self.buffer_size())?, buffer(self.buffer_size())?);
         let (request, reply) = (request.spare_capacity_mut(), reply.spare_capacity_mut());
@@ -50,7 +50,8 @@ impl<K: Kernel> Server<'_, K> {
             }
             match end {
                 End::Stopped => {
-                    // For the next thread. The last one leaves it, to be ignored.
+                    // This wakes the next thread. The last thread leaves an order in the queue, which the
+                    // next run ignores.
                     let _ = ports.stop.wake();
                 }
                 End::Receive(error) => self.go_on::<P>(error)?,

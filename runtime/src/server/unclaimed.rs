@@ -5,8 +5,8 @@ use crate::kern_return::KernReturn;
 use crate::kernel::Name;
 use crate::message::Seqno;
 
-/// A message that no routine took, or that could not even be received. Whoever counts sequence numbers must
-/// count this one as well.
+/// A message that no routine took, or that could not even be received. A receiver that counts sequence
+/// numbers must count this one as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Unclaimed<N = Name> {

@@ -159,7 +159,7 @@ unsafe impl Kernel for Darwin {
     unsafe fn mach_msg(&self, buffer: &mut [MaybeUninit<u64>], call: MsgCall) -> Result<(), KernReturn> {
         let mut call = call.with_times_of_options();
         if call.kernel_object && call.receive.is_some() {
-            // Such a call must not be divided, and its send does not wait.
+            // A call to an object of the kernel must not be divided, and its send does not wait.
             call.send_timeout = None;
         }
         let (first, then) = call.halves();
@@ -192,9 +192,9 @@ unsafe impl Kernel for Darwin {
         if !name.is_valid() {
             return;
         }
-        // It fails if there is no such right, and then there is nothing to release.
+        // The call fails if there is no such right, and then there is nothing to release.
         let _ = match kind {
-            // Also where the right has become a dead name meanwhile.
+            // This call also releases a right that has become a dead name meanwhile.
             RightKind::Send | RightKind::SendOnce => system::mach_port_deallocate(name),
             RightKind::Receive => system::mach_port_mod_refs(name, RightKind::Receive as u32, -1),
             RightKind::PortSet => system::mach_port_mod_refs(name, RightKind::PortSet as u32, -1),

@@ -58,7 +58,7 @@ pub struct ReceiveStatus {
 }
 
 impl<A: TaskAbi> Local<A> {
-    /// Counts what the task has. A task that has ended has nothing.
+    /// Counts what the task has; everything is 0 once the task has ended.
     pub fn census(&self) -> Census {
         let state = self.lock();
         let Some(task) = state.tasks.get(&self.task.id) else { return Census::default() };

@@ -52,7 +52,8 @@ std::thread_local! {
 pub(super) struct Call(Arc<Server>);
 
 impl Server {
-    /// Lets this thread in, if it may. The host's lock is held, so that the server does not end meanwhile.
+    /// Enters the server with this thread; `None` if the thread may not. The caller holds the host's lock, so
+    /// that the server does not end meanwhile.
     fn enter(self: &Arc<Self>) -> Option<Call> {
         if platform::holds_anything() {
             return None;

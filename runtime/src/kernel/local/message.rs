@@ -57,12 +57,12 @@ pub(super) enum Content {
     Memory(Bytes),
 }
 
-/// Why a message was not sent. What is its sender's still follows from the code
+/// Why a message was not sent. Which parts still are the sender's follows from the code
 /// ([`Remains`](crate::kernel::Remains)).
 #[derive(Debug)]
 pub(super) struct Refused {
     pub(super) code: KernReturn,
-    /// The message as it has come back, if it has.
+    /// The message as it has come back to its sender, if it has.
     pub(super) returned: Option<Wire>,
 }
 
@@ -96,7 +96,7 @@ impl Message {
         self.wire.size()
     }
 
-    /// Every right in it, looked at.
+    /// Every right in it, without taking one out.
     #[cfg(test)]
     pub(super) fn transits(&self) -> Vec<Transit> {
         let ports = self.items.iter().flat_map(|item| match &item.content {

@@ -93,7 +93,7 @@ impl<A: TaskAbi> Host<A> {
         Self::with_policies(Policies::of::<A>())
     }
 
-    /// A machine whose kernel refuses this beyond Mach's rules.
+    /// A machine whose kernel refuses what these policies say, beyond Mach's rules.
     pub fn with_policies(policies: Policies) -> Self {
         Self { state: Arc::new(Mutex::new(State::new(&A::FACTS, policies))), abi: PhantomData }
     }
@@ -130,7 +130,7 @@ struct Task {
 }
 
 impl Task {
-    /// Does something to the state, and what follows from it.
+    /// Runs an operation on the state, and then everything that follows from it.
     fn with<R>(&self, operation: impl FnOnce(&mut State) -> R) -> R {
         let mut state = self.state.lock();
         let result = operation(&mut state);
@@ -191,7 +191,7 @@ impl<A: TaskAbi> Local<A> {
         Host { state: self.task.state.clone(), abi: PhantomData }
     }
 
-    /// From now on this task's messages ignore queue limits and [`Policies`], as a kernel's do.
+    /// Has this task's messages ignore queue limits and [`Policies`] from now on, as a kernel's do.
     pub fn send_always(&self) {
         self.with_task(|task| task.send_always = true);
     }
@@ -225,8 +225,8 @@ impl<A: TaskAbi> Local<A> {
         self.with_task(|task| task.region_limit = most);
     }
 
-    /// Ends the task: its ports die, its rights are released, threads that wait in it return, and whoever
-    /// asked for it is notified. Further calls fail, and releases do nothing.
+    /// Ends the task: its ports die, its rights are released, threads that wait in it return, and tasks that
+    /// asked for a notification get it. Further calls fail, and releases do nothing.
     pub fn terminate(&self) {
         self.task.with(|state| state.end_task(self.task.id));
     }
@@ -329,7 +329,7 @@ impl<A: TaskAbi> Local<A> {
     }
 
     fn end_loan(&self, address: u64) {
-        // Dropped after the lock.
+        // The memory is dropped after the lock is open.
         let _memory = self.with_task(|task| task.regions.remove(address));
     }
 }
@@ -353,7 +353,7 @@ impl Drop for ReplyPort {
 }
 
 std::thread_local! {
-    /// Few: one for each task in which the thread has called.
+    /// One for each task in which the thread has called, so there are few.
     static REPLY_PORTS: RefCell<Vec<ReplyPort>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -491,7 +491,7 @@ unsafe impl<A: TaskAbi> Kernel for Local<A> {
                 .remove(address)
                 .expect("only memory that a message has delivered is claimed, and once"),
         });
-        // Of a task that has ended there is nothing left; what the caller knows is the size.
+        // A task that has ended has no memory left. The caller gets zeros of the size that it expects.
         let bytes = bytes.or_else(|| Bytes::zeroed(size)).unwrap_or_default();
         debug_assert_eq!(bytes.len(), size, "memory is claimed whole");
         Region::new(bytes, &self.task.claimed_regions)

@@ -26,7 +26,8 @@ pub(super) enum Entry {
     Set(SetId),
 }
 
-/// Names and what they denote. The name given is the one freed last, or else the next that was never used.
+/// Names and what they denote. A new right gets the name that was freed last, or else the next one that was
+/// never used.
 #[derive(Debug, Default)]
 pub(super) struct NameTable {
     /// Name `n` is at `n - 1`.
@@ -83,7 +84,7 @@ impl NameTable {
         Some(entry)
     }
 
-    /// The port of this name has died: the name stays and is dead. Gives what it was.
+    /// Makes a name dead, whose port has died. Returns what the name denoted.
     pub(super) fn bury(&mut self, name: Name, refs: u32) -> Option<Entry> {
         let entry = self.slot(name)?.replace(Entry::Dead { refs })?;
         if let Entry::Port { port, .. } = &entry {

@@ -43,7 +43,7 @@ pub struct Policies {
     pub exception_ports: bool,
 }
 
-/// Where a right is to be taken from a task.
+/// The place in a message for which a right is to be taken from a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// The destination of a message.
@@ -91,7 +91,7 @@ impl Policies {
         }
     }
 
-    /// What can be told before anything is taken from the sender.
+    /// Checks what can be told before anything is taken from the sender.
     pub(super) fn check_schema(&self, wire: &Wire, call: &MsgCall) -> Result<(), KernReturn> {
         let facts: &Facts = wire.facts();
         let complex = wire.u32(0) & COMPLEX != 0 && wire.size() >= facts.header + 4;
@@ -130,7 +130,7 @@ impl Policies {
 }
 
 impl State {
-    /// What is refused to this task.
+    /// The policies that hold for this task.
     pub(super) fn policies_for(&self, task: TaskId) -> Policies {
         let is_kernel = self.tasks.get(&task).is_some_and(|task| task.send_always);
         if is_kernel { Policies::NONE } else { self.policies }

@@ -14,8 +14,8 @@ use zerocopy::IntoBytes;
 use super::Local;
 use crate::abi::TaskAbi;
 
-/// Memory that several may read and nobody writes: what is written is first made one's own, as the kernel's
-/// virtual copies do.
+/// Memory that several owners share for reading. An owner that writes gets a copy of its own first, as with
+/// the kernel's virtual copies.
 #[derive(Clone, Default)]
 pub(super) struct Bytes {
     /// Words, so that arrays of any port or integer in it are aligned.
@@ -24,7 +24,7 @@ pub(super) struct Bytes {
 }
 
 impl Bytes {
-    /// Zeros; none if there is not that much memory.
+    /// Zeros; `None` if there is not that much memory.
     pub(super) fn zeroed(size: usize) -> Option<Self> {
         let mut words = Vec::new();
         words.try_reserve_exact(size.div_ceil(8)).ok()?;
@@ -32,7 +32,7 @@ impl Bytes {
         Some(Self { words: Arc::new(words), size })
     }
 
-    /// A copy; none if there is not that much memory.
+    /// A copy; `None` if there is not that much memory.
     pub(super) fn copy(bytes: &[u8]) -> Option<Self> {
         let mut words = Vec::new();
         words.try_reserve_exact(bytes.len().div_ceil(8)).ok()?;
@@ -49,7 +49,7 @@ impl Bytes {
         self.size
     }
 
-    /// The first `size` bytes; none if there are not as many.
+    /// The first `size` bytes; `None` if there are not as many.
     pub(super) fn prefix(mut self, size: u64) -> Option<Self> {
         self.size = usize::try_from(size).ok().filter(|size| *size <= self.size)?;
         Some(self)

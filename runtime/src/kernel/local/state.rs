@@ -1,7 +1,8 @@
 //! Ports, port sets and tasks, and how rights come and go.
 //!
-//! Everything here runs under the host's one lock. What an operation takes away goes to [`State::pending`]
-//! and is dealt with one by one by [`State::settle`], however deeply ports hang in messages of ports.
+//! Everything here runs under the host's one lock. What an operation takes away goes to [`State::pending`],
+//! and [`State::settle`] deals with it one by one, so that ports in messages of ports in messages, and so on,
+//! need no recursion.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
@@ -31,7 +32,7 @@ pub(super) const QUEUE_LIMIT: usize = 5;
 /// send right in GNU Mach has one less, so that it has room for the reference of a dead-name notification.
 const UREFS_MAX: u32 = 0xffff;
 
-/// A port. Never used again, so a port that is not in the table is dead.
+/// A port. A number is never used again, so a port that is not in the table is dead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct PortId(u64);
 
@@ -124,7 +125,7 @@ pub(super) struct Task {
     pub(super) names: NameTable,
     pub(super) regions: Regions,
     pub(super) claimed_regions: Arc<AtomicUsize>,
-    /// Its sends ignore queue limits, like the kernel's.
+    /// The task's sends ignore queue limits, as the kernel's do.
     pub(super) send_always: bool,
     /// The receive rights that threads keep for replies.
     pub(super) reply_ports: BTreeSet<Name>,
@@ -140,7 +141,7 @@ pub(super) struct Task {
     pub(super) region_limit: usize,
 }
 
-/// Something that is no longer anybody's.
+/// Something that belongs to nobody any more, and is to be released or sent.
 #[derive(Debug)]
 enum Pending {
     Right(Right),
@@ -773,7 +774,7 @@ impl State {
         self.pending.push_back(Pending::Right(right));
     }
 
-    /// Hands what a message has of a port over to [`settle`](Self::settle).
+    /// Hands the right that a message has of a port, if it has one, over to [`settle`](Self::settle).
     pub(super) fn discard_transit(&mut self, transit: Transit) {
         if let Transit::Right(right) = transit {
             self.discard(right);
@@ -785,8 +786,8 @@ impl State {
         self.pending.push_back(Pending::Message(message));
     }
 
-    /// Releases all that has been discarded, and what falls with it, and sends the notifications that follow.
-    /// Every operation ends with this.
+    /// Releases all that has been discarded, and all that only this kept alive, and sends the notifications
+    /// that follow. Every operation ends with this.
     pub(super) fn settle(&mut self) {
         while let Some(pending) = self.pending.pop_front() {
             match pending {

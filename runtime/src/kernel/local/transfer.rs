@@ -109,8 +109,8 @@ fn deliver(
 }
 
 impl State {
-    /// What tells that the queue has room again, if it has none for this message: only messages to send
-    /// rights wait.
+    /// The condition that tells when the queue has room again, if it has none for this message now. Only
+    /// messages to send rights wait.
     fn full_queue(&self, task: TaskId, message: &Message) -> Option<Arc<Condvar>> {
         let to = message.destination();
         let port = self.ports.get(&to.port)?;

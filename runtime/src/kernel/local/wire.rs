@@ -35,12 +35,12 @@ impl Disposition {
         })
     }
 
-    /// Whether the sender has the right no more.
+    /// Whether the right leaves its sender.
     pub(super) const fn moves(self) -> bool {
         matches!(self, Self::MoveReceive | Self::MoveSend | Self::MoveSendOnce)
     }
 
-    /// What it gives the receiver.
+    /// The kind of right that the receiver gets.
     pub(super) const fn gives(self) -> Kind {
         match self {
             Self::MoveReceive => Kind::Receive,
@@ -402,7 +402,7 @@ impl Wire {
 /// The places of the arguments of a message, one after the other.
 pub(super) struct Arguments {
     at: usize,
-    /// Those that an untyped message still says to have.
+    /// How many descriptors of an untyped message are left.
     left: usize,
 }
 
@@ -446,7 +446,7 @@ impl Wire {
 /// A type word that is not to be followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BadType {
-    /// It or its data goes beyond the end of the message.
+    /// The type word or its data goes beyond the end of the message.
     TooSmall,
     /// Its fields contradict each other.
     Invalid,

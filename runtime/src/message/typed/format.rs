@@ -40,7 +40,7 @@ impl Format for Typed {
 impl Rules for Typed {
     #[inline(always)]
     fn check(declared: Shape, complex: bool, size: usize) -> Result<(), Malformed> {
-        // What is too long is found when the arguments end.
+        // A message that is too long is found out when the arguments end.
         declared.check_size(size, usize::MAX)?;
         declared.check_complex(complex, true)
     }

@@ -20,8 +20,9 @@ impl<'b, K: Kernel<Abi: Abi<Format = Typed>>> Body<'b, K> {
     /// Checks the type words of arguments of fixed size, or out of line, from the first one on, before
     /// anything is taken.
     ///
-    /// Never needed: each argument is checked when it is taken, and the compiler drops the second check. But
-    /// a stub that has nothing in its hands when a check fails is shorter, and so is the way through it.
+    /// This is never necessary, since each argument is checked when it is taken; the compiler drops the
+    /// second check. But a stub that owns nothing yet when a check fails has less to release, so that it is
+    /// shorter and faster.
     ///
     /// # Errors
     ///
@@ -127,7 +128,7 @@ impl<'b, K: Kernel<Abi: Abi<Format = Typed>>> Body<'b, K> {
         if !self.complex {
             return Err(Malformed::Complex);
         }
-        let ty = ty.behind_address();
+        let ty = ty.at_address();
         if !self.starts(ty) {
             return Err(self.other_type(ty));
         }
@@ -216,7 +217,7 @@ impl<'b, K: Kernel<Abi: Abi<Format = Typed>>> Body<'b, K> {
     ///
     /// As [`ports`](Self::ports).
     pub fn ool_ports<R: ArrayRight<K>>(&mut self) -> Result<Rights<K, R>, Malformed> {
-        self.ports_behind_address(WordForm::Long)
+        self.ports_at_address(WordForm::Long)
     }
 
     /// As [`ool_ports`](Self::ool_ports), under a short type word.
@@ -225,10 +226,10 @@ impl<'b, K: Kernel<Abi: Abi<Format = Typed>>> Body<'b, K> {
     ///
     /// As [`ports`](Self::ports).
     pub fn short_ool_ports<R: ArrayRight<K>>(&mut self) -> Result<Rights<K, R>, Malformed> {
-        self.ports_behind_address(WordForm::Short)
+        self.ports_at_address(WordForm::Short)
     }
 
-    fn ports_behind_address<R: ArrayRight<K>>(&mut self, form: WordForm) -> Result<Rights<K, R>, Malformed> {
+    fn ports_at_address<R: ArrayRight<K>>(&mut self, form: WordForm) -> Result<Rights<K, R>, Malformed> {
         let kind = self.kind::<R>()?;
         let names = self.ool(Type::names::<K::Abi>(kind, form))?;
         // SAFETY: under a type word of this kind, in a complex message, since it has moved memory.
@@ -257,7 +258,7 @@ impl<'b, K: Kernel<Abi: Abi<Format = Typed>>> Body<'b, K> {
         Ok(names.filter_map(move |name| unsafe { R::received(kernel.clone(), name, kind) }))
     }
 
-    /// What is wrong with an array of too many elements: they may not even be there.
+    /// The error of an array with too many elements: another one if the message does not even have them.
     #[cold]
     fn too_many(&self, found: Type) -> Malformed {
         let total = (found.word_len::<K::Abi>() as u64).saturating_add(found.data_len());
@@ -351,7 +352,7 @@ impl<'b, K: Kernel<Abi: Abi<Format = Typed>>> Body<'b, K> {
         ty.starts::<K::Abi>(self.rest) && ty.belongs::<K::Abi>(self.rest, self.origin)
     }
 
-    /// What is wrong where `ty` should be.
+    /// The error of an argument whose type word is not `ty`.
     #[cold]
     fn other_type(&self, ty: Type) -> Malformed {
         if self.rest.len() < ty.word_len::<K::Abi>() { Malformed::Size } else { Malformed::Type }

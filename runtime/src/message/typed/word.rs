@@ -106,7 +106,7 @@ impl Type {
 
     /// The same for data at an address.
     #[inline]
-    pub(crate) const fn behind_address(self) -> Self {
+    pub(crate) const fn at_address(self) -> Self {
         Self { inline: false, ..self }
     }
 
@@ -227,7 +227,7 @@ impl Type {
         }
     }
 
-    /// This word in a message from there: what has been delivered is the receiver's, whatever bits of the
+    /// This word in a message of that origin: what has been delivered is the receiver's, whatever bits of the
     /// sender's are left in the word.
     #[inline]
     pub(crate) fn with_origin<A: Abi>(self, origin: Origin) -> Self {
@@ -241,8 +241,9 @@ impl Type {
         }
     }
 
-    /// True if what these bytes describe under a word like this one belongs to whoever reads them. In all
-    /// ABIs but one the names and the deallocate bit, which are compared, say so.
+    /// True if what these bytes describe under a word like this one belongs to the task that reads them. Only
+    /// on Mach 2.5 is this a question: on all other ABIs the names and the deallocate bit, which are
+    /// compared, say so.
     #[inline]
     pub(crate) fn belongs<A: Abi>(self, bytes: &[u8], origin: Origin) -> bool {
         match (A::FACTS.rights, origin) {

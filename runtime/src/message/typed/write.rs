@@ -122,7 +122,7 @@ impl<'b, K: Kernel<Abi: Abi<Format = Typed>>> Builder<'b, K> {
     /// With more elements than a type word can count the message is not sent:
     /// [`KernReturn::MIG_ARRAY_TOO_LARGE`]; nor if the memory is no whole number of them. Memory that is
     /// given is in [`Unsent::take_refused_memory`](crate::Unsent::take_refused_memory) then.
-    // To say so at once would divide a stub that is one row of stores.
+    // An error here would divide a stub that is one row of stores, so the call reports it instead.
     #[inline]
     pub fn ool(&mut self, ty: Type, data: impl Into<OolArg<'b, K>>) {
         let data = data.into();
@@ -271,7 +271,7 @@ impl<'b, K: Kernel<Abi: Abi<Format = Typed>>> Builder<'b, K> {
     ///
     /// The kernel has no memory for the names.
     pub fn ool_ports(&mut self, ports: PortArray<'b, K>, copying: Copying) -> Result<(), KernReturn> {
-        self.ports_behind_address(WordForm::Long, ports, copying)
+        self.ports_at_address(WordForm::Long, ports, copying)
     }
 
     /// As [`ool_ports`](Self::ool_ports), under a short type word (`^ array[N] of`). With more rights than
@@ -281,10 +281,10 @@ impl<'b, K: Kernel<Abi: Abi<Format = Typed>>> Builder<'b, K> {
     ///
     /// As [`ool_ports`](Self::ool_ports).
     pub fn short_ool_ports(&mut self, ports: PortArray<'b, K>, copying: Copying) -> Result<(), KernReturn> {
-        self.ports_behind_address(WordForm::Short, ports, copying)
+        self.ports_at_address(WordForm::Short, ports, copying)
     }
 
-    fn ports_behind_address(
+    fn ports_at_address(
         &mut self,
         form: WordForm,
         mut ports: PortArray<'b, K>,
@@ -308,7 +308,7 @@ impl<'b, K: Kernel<Abi: Abi<Format = Typed>>> Builder<'b, K> {
     /// The address of memory under its type word, which the caller has just given, lent or kept.
     #[inline]
     fn out_of_line(&mut self, ty: Type, address: u64) {
-        self.argument(ty.behind_address(), &address.to_le_bytes()[..K::Abi::FACTS.pointer]);
+        self.argument(ty.at_address(), &address.to_le_bytes()[..K::Abi::FACTS.pointer]);
         self.complex = true;
     }
 
@@ -364,7 +364,7 @@ fn name_bytes(name: impl PortName) -> [u8; 8] {
     name.word().to_le_bytes()
 }
 
-/// What of them fills the slot of an inline port.
+/// The bytes of a name that fill the slot of an inline port.
 #[inline]
 fn port_slot<A: Abi>(name: &[u8; 8]) -> &[u8] {
     &name[..A::FACTS.port]

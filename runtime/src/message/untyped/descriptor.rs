@@ -92,8 +92,8 @@ impl OutOfLine {
     }
 }
 
-/// The port in the descriptor of one that is guarded, whose name stands where others have a size. In a kernel
-/// it is that of any port.
+/// The port in the descriptor of a guarded port, whose name stands where other descriptors have a size. In a
+/// kernel it stands where it does in the descriptor of any port.
 pub(super) fn guarded_name<A: Abi>(descriptor: &[u8]) -> A::Name {
     let at = if A::FACTS.in_kernel { 0 } else { OutOfLine::size_at::<A>() };
     port_at::<A>(descriptor, at).unwrap_or(PortName::NULL)

@@ -26,7 +26,7 @@ impl Format for Untyped {
 
     #[inline(always)]
     unsafe fn trailer(storage: &mut [MaybeUninit<u64>], size: usize) -> Trailer {
-        /// Of the type and the size of a trailer.
+        /// Bytes of the type and the size that a trailer begins with.
         const HEAD: usize = 8;
         let room = size_of_val(storage);
         let start = size.min(room).next_multiple_of(4).min(room);

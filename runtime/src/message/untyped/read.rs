@@ -104,8 +104,8 @@ impl<'b, K: Kernel<Abi: Abi<Format = Untyped>>> Body<'b, K> {
         self.descriptors
     }
 
-    /// Takes the next descriptor, whatever it is of; `None` after the last one. For receivers that learn from
-    /// the message what it brings.
+    /// Takes the next descriptor, whatever it describes; `None` after the last one. This is for receivers
+    /// that learn from the message what it brings.
     ///
     /// # Errors
     ///
