@@ -2,6 +2,7 @@
 
 mod apt;
 mod bench;
+mod big_endian;
 mod book;
 mod command;
 mod darwin;

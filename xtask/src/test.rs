@@ -5,7 +5,8 @@ use std::process::{Command, ExitCode};
 use crate::command::{self, cargo, program, root, target, works};
 use crate::report::{Outcome, Report, StepResult};
 use crate::{
-    apt, bench, book, darwin, documents, editors, fuzz, gnumach, i386, packages, sweep, width, workflows,
+    apt, bench, big_endian, book, darwin, documents, editors, fuzz, gnumach, i386, packages, sweep, width,
+    workflows,
 };
 
 /// Which checks to run.
@@ -46,6 +47,7 @@ const STEPS: &[Step] = &[
     ("instructions for a message, against C", bench::instructions),
     ("fuzzing, 20 seconds a target", fuzz::check),
     ("libraries on i386 with Rust 1.85", i386::check),
+    ("the compiler on a big-endian host", big_endian::check),
     ("set-up: QEMU", gnumach::set_up),
     ("lints of programs for GNU Mach", gnumach::lints),
     ("a first program on GNU Mach", gnumach::test_hello),
