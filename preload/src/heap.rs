@@ -23,6 +23,14 @@ const LARGE: usize = 1 << 20;
 /// The pages of a small allocation of this many bytes are given back when it is freed.
 const DISCARD: usize = 128 << 10;
 
+/// After as many bytes have been freed in smaller pieces, the pages of free memory that is at least as long are
+/// given back, this far around what was freed last.
+const PURGE: usize = 256 << 10;
+const AROUND: usize = 4 * PURGE;
+
+/// What the heap keeps of its own at each end of free memory, at most.
+const OWN: usize = 64;
+
 /// The most that may be asked for.
 const MOST: usize = isize::MAX as usize - (1 << 30);
 
@@ -31,12 +39,15 @@ const HEAPS: usize = 8;
 /// Memory for the heap of this number.
 struct Source(u8);
 
-/// A heap, and the number that [`Source`] has.
-type Heap = Mutex<Dlmalloc<Source>>;
+struct Heap {
+    memory: Dlmalloc<Source>,
+    /// Bytes that were freed since pages were given back.
+    freed: usize,
+}
 
-static HEAP: [Heap; HEAPS] = {
-    const fn heap(number: u8) -> Heap {
-        Mutex::new(Dlmalloc::new_with_allocator(Source(number)))
+static HEAP: [Mutex<Heap>; HEAPS] = {
+    const fn heap(number: u8) -> Mutex<Heap> {
+        Mutex::new(Heap { memory: Dlmalloc::new_with_allocator(Source(number)), freed: 0 })
     }
     [heap(0), heap(1), heap(2), heap(3), heap(4), heap(5), heap(6), heap(7)]
 };
@@ -99,7 +110,7 @@ unsafe impl Allocator for Source {
 }
 
 /// The heap of this thread.
-fn of_thread() -> &'static Heap {
+fn of_thread() -> &'static Mutex<Heap> {
     // SAFETY: a number of this thread.
     let number = unsafe { libc::pthread_self() };
     // The addresses of threads' stacks differ in their upper bits.
@@ -107,7 +118,7 @@ fn of_thread() -> &'static Heap {
 }
 
 /// The heap that has an address.
-fn of_address(address: usize) -> &'static Heap {
+fn of_address(address: usize) -> &'static Mutex<Heap> {
     &HEAP[usize::from(OWNERS[window::segment(address)].load(Acquire)) % HEAPS]
 }
 
@@ -125,7 +136,7 @@ pub(crate) fn allocate(size: usize, align: usize) -> *mut u8 {
         return allocate_large(size, align);
     }
     // SAFETY: the alignment is a power of two.
-    unsafe { of_thread().lock().c_memalign(align, size) }
+    unsafe { of_thread().lock().memory.c_memalign(align, size) }
 }
 
 /// The same, all zeros.
@@ -193,11 +204,46 @@ pub(crate) unsafe fn free(memory: *mut u8) {
     // SAFETY: the caller's promise.
     let size = unsafe { usable(memory) };
     if size >= DISCARD {
-        // The heap writes to the first words of what is free, and to the last one.
-        discard(address + 64..address + size - 64);
+        discard(address + OWN..address + size - OWN);
     }
+    let mut heap = of_address(address).lock();
+    if size < DISCARD {
+        heap.freed += size;
+    }
+    // SAFETY: the caller's promise, and nobody else is in the heap.
+    let run = (heap.freed >= PURGE).then(|| unsafe { run_of(memory, size) });
     // SAFETY: the caller's promise; the heap is the one that it came from.
-    unsafe { of_address(address).lock().c_free(memory) };
+    unsafe { heap.memory.c_free(memory) };
+    if let Some(run) = run.filter(|run| run.len() >= PURGE) {
+        heap.freed = 0;
+        // While the heap is locked, so that nobody has got any of it.
+        if paging::is_short() {
+            discard(
+                (run.start + OWN).max(address.saturating_sub(AROUND))..(run.end - OWN).min(address + AROUND),
+            );
+        }
+    }
+}
+
+/// The free memory that an allocation will be a part of, with what is free beside it.
+///
+/// # Safety
+///
+/// As [`usable`], and the heap is locked.
+unsafe fn run_of(memory: *mut u8, size: usize) -> Range<usize> {
+    // The words of a chunk are the size of the one before it, if that is free, and its own with the flags;
+    // that of the next one follows the chunk. Beside the last one there is one that is not free.
+    const BEFORE_IS_IN_USE: usize = 1;
+    const IS_IN_USE: usize = 2;
+    let words = memory.cast::<usize>();
+    // SAFETY: the caller's promise.
+    let [before, head] = [2, 1].map(|at| unsafe { words.wrapping_sub(at).read() });
+    // SAFETY: the same of the next one.
+    let next = unsafe { memory.wrapping_add(size).cast::<usize>().read() };
+    let before = if head & BEFORE_IS_IN_USE == 0 { before } else { 0 };
+    let next = if next & IS_IN_USE == 0 { next & !7 } else { 0 };
+    let start = memory.addr() - 2 * size_of::<usize>();
+    start - before..start + (head & !7) + next
 }
 
 /// Moves an allocation to one of another size, or leaves it where it is. Null if there is no memory; then it
@@ -214,7 +260,7 @@ pub(crate) unsafe fn reallocate(memory: *mut u8, size: usize) -> *mut u8 {
     let is_large = window::part(address) == Some(Part::Large);
     if !is_large && size < LARGE / 2 {
         // SAFETY: the caller's promise; the heap is the one that it came from.
-        return unsafe { of_address(address).lock().c_realloc(memory, size) };
+        return unsafe { of_address(address).lock().memory.c_realloc(memory, size) };
     }
     // SAFETY: the caller's promise.
     let before = unsafe { usable(memory) };

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicPtr, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64};
 use std::time::{Duration, Instant};
 
 use mach_pager::store::file::{self, FileDisk, FileError, Problem};
@@ -124,6 +124,16 @@ pub(crate) fn allocate(part: Part, len: usize) -> Option<Piece> {
         note(Unpaged::NoRoom, len);
     }
     piece
+}
+
+/// True if pages have had to leave.
+pub(crate) fn is_short() -> bool {
+    static HAS_BEEN: AtomicBool = AtomicBool::new(false);
+    if !HAS_BEEN.load(Relaxed) {
+        let returned = work::done(|| paging().map_or(0, |paging| paging.vm.statistics().returned));
+        HAS_BEEN.store(returned.is_some_and(|pages| pages > 0), Relaxed);
+    }
+    HAS_BEEN.load(Relaxed)
 }
 
 /// Takes note of memory that is not paged.

@@ -11,7 +11,7 @@ use std::thread;
 
 use common::{PAGE, paged, stamp};
 use mach_vm::Source;
-use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
+use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags, madvise, mmap_anonymous, mprotect, munmap};
 
 #[test]
 fn pages_come_back_as_they_were() {
@@ -93,6 +93,27 @@ fn no_write_is_lost() {
             assert_eq!([0, 1, 2, 8].map(counter), [ROUNDS, ROUNDS, ROUNDS, 3 * ROUNDS], "page {page}");
         }
     });
+}
+
+/// Why a page is moved out in one step: of one that is copied and then discarded, what is written between the
+/// two is lost.
+#[test]
+fn a_page_that_is_copied_and_then_discarded_loses_a_write() {
+    let (access, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE);
+    // SAFETY: new memory, at an address of the system's choice.
+    let page = unsafe { mmap_anonymous(ptr::null_mut(), PAGE, access, flags) }.unwrap();
+    // SAFETY: the memory is aligned, and lives longer than this.
+    let counter = unsafe { AtomicU64::from_ptr(page.cast()) };
+    counter.store(1, Ordering::Relaxed);
+    let copy = counter.load(Ordering::Relaxed);
+    thread::scope(|scope| drop(scope.spawn(|| counter.fetch_add(1, Ordering::Relaxed)).join()));
+    // SAFETY: the memory is this test's.
+    unsafe { madvise(page, PAGE, Advice::LinuxDontNeed) }.unwrap();
+    assert_eq!(counter.load(Ordering::Relaxed), 0, "the page has left");
+    counter.store(copy, Ordering::Relaxed);
+    assert_eq!(counter.load(Ordering::Relaxed), 1, "and is back, without what the other thread did");
+    // SAFETY: nobody uses it any more.
+    unsafe { munmap(page, PAGE) }.unwrap();
 }
 
 /// A page that is touched again soon after it has gone comes back without a message, with what was in it.

@@ -40,6 +40,12 @@ impl Compressed {
         self.blocks.iter().map(Vec::len).sum()
     }
 
+    /// All of it at once; `None` if a block is damaged.
+    pub fn decompress(&self) -> Option<Vec<u8>> {
+        let blocks = (0..self.len()).step_by(BLOCK).map(|offset| self.block(offset as u64));
+        blocks.collect::<Option<Vec<_>>>().map(|blocks| blocks.concat())
+    }
+
     /// Decodes the block that has this offset.
     fn block(&self, offset: u64) -> Option<Vec<u8>> {
         let block = self.blocks.get(usize::try_from(offset).ok()? / BLOCK)?;

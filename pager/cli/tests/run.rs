@@ -99,6 +99,25 @@ fn every_function_of_malloc_with_threads() {
     family("allocate", &[]);
 }
 
+/// Of some five megabytes in small pieces that were freed little is left in the swap space.
+#[test]
+fn what_is_freed_in_small_pieces_takes_no_room() {
+    let Some(program) = compiled("family", &[]).filter(|_| is_permitted()) else { return };
+    let report = program.with_file_name("report");
+    let options = ["--resident", RESIDENT, "--report", report.to_str().unwrap()];
+    let output = run(&options, &[program.to_str().unwrap(), "pieces"]);
+    let table = error(&output);
+    assert_eq!(output.status.code(), Some(0), "{table}");
+    let json = fs::read_to_string(&report).unwrap();
+    let number = |name: &str| -> u64 {
+        let (_, after) = json.split_once(&format!("\"{name}\": ")).unwrap();
+        after.split([',', '\n']).next().unwrap().parse().unwrap()
+    };
+    let used = number("swap_total") - number("swap_free");
+    assert!(number("pages_out") > 1000 && used < 400, "{used} pages: {table}");
+    fs::remove_dir_all(program.parent().unwrap()).unwrap();
+}
+
 #[test]
 fn memory_that_is_mapped_with_threads() {
     family("map", &[]);

@@ -455,6 +455,25 @@ static void locales(void)
     }
 }
 
+/* Pieces that are small are freed in every order; the last one leaves no two neighbours until it is half done. */
+static void pieces(void)
+{
+    enum { COUNT = 60000 };
+    static unsigned char *pieces[COUNT];
+    for (unsigned turn = 0; turn < 3; turn++) {
+        for (unsigned at = 0; at < COUNT; at++) {
+            SHOULD((pieces[at] = malloc(50 + at % 30)));
+            fill(pieces[at], 50 + at % 30, at);
+        }
+        for (unsigned at = 0; at < COUNT; at++)
+            SHOULD(holds(pieces[at], 50 + at % 30, at));
+        for (unsigned at = 0; at < COUNT; at++) {
+            unsigned orders[] = {at, COUNT - 1 - at, at * 2 % COUNT + at / (COUNT / 2)};
+            free(pieces[orders[turn]]);
+        }
+    }
+}
+
 int main(int count, char **arguments)
 {
     const char *part = count > 1 ? arguments[1] : "";
@@ -463,6 +482,8 @@ int main(int count, char **arguments)
         SHOULD(write(1, "begun\n", 6) == 6);
     if (strcmp(part, "allocate") == 0)
         with_threads(allocate);
+    else if (strcmp(part, "pieces") == 0)
+        pieces();
     else if (strcmp(part, "map") == 0)
         with_threads(mappings);
     else if (strcmp(part, "protect") == 0)
