@@ -23,8 +23,8 @@ const LARGE: usize = 1 << 20;
 /// The pages of a small allocation of this many bytes are given back when it is freed.
 const DISCARD: usize = 128 << 10;
 
-/// After as many bytes have been freed in smaller pieces, the pages of free memory that is at least as long are
-/// given back, this far around what was freed last.
+/// After as many bytes have been freed in smaller pieces, the pages of free memory that is at least as long
+/// are given back, this far around what was freed last.
 const PURGE: usize = 256 << 10;
 const AROUND: usize = 4 * PURGE;
 

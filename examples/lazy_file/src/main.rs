@@ -38,8 +38,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     })?
 }
 
-/// The line of this number in a text of lines in order. The search halves the text each time, so that it looks
-/// at few places.
+/// The line of this number in a text of lines in order. The search halves the text each time, so that it
+/// looks at few places.
 #[cfg(target_os = "linux")]
 fn find(text: &[u8], number: u64) -> &[u8] {
     let line_after = |at: usize| text[at..].split(|byte| *byte == b'\n').nth(1).unwrap_or_default();
