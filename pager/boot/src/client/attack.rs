@@ -7,9 +7,9 @@ use gnumach::{GnuMach, ReceiveRight, SendRight};
 use mach_defs::gnu::{default_pager, memory_object, memory_object_default, notify};
 use mig_runtime::{Dest, MsgBuf, OolMemory, SendOptions, Type};
 
-use crate::Checks;
 use crate::memory::{Memory, PAGE};
 use crate::object::{create, manager};
+use crate::{Checks, boot, supervisor};
 
 /// Bytes of a message that is larger than any that the pager receives whole.
 const LARGE: usize = 256 << 10;
@@ -70,10 +70,12 @@ pub(crate) fn exhaust(checks: &mut Checks, host: &SendRight, mebibytes: u32) {
     }
     goes_on(checks, "after messages with many pages");
     // Memory that is not there yet: 200 MiB, more than the machine has.
-    for (port, id) in
-        [(&object, 2208), (&manager, 2208), (&object, 2250), (&manager, 2250), (&manager, 2276), (&object, 0)]
-    {
-        send_untouched(port, id, 200 << 20);
+    let stores = supervisor().and_then(|port| boot::boot_backing_stores(&port)).expect("boot_backing_stores");
+    let client = supervisor().and_then(|port| boot::boot_client(&port, 1, 16)).expect("boot_client");
+    for port in [&object, &manager, &stores, &client] {
+        for id in [2208, 2250, 2276, 0] {
+            send_untouched(port, id, 200 << 20);
+        }
     }
     goes_on(checks, "after messages with much memory");
     // Data in the message itself, more than is received.
