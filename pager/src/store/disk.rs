@@ -45,9 +45,7 @@ pub trait Disk: Send + Sync + 'static {
     /// there are no more than [`at_once`](Self::at_once). `done` is told what has become of each, by its
     /// index, in any order.
     fn write_each_at(&self, runs: &[(u64, &[&[u8]])], done: &mut dyn FnMut(usize, Result<usize, DiskError>)) {
-        for (index, (offset, pieces)) in runs.iter().enumerate() {
-            done(index, self.write_at(*offset, pieces));
-        }
+        write_one_by_one(self, runs, done);
     }
 
     /// How many reads are worth having under way at once: more than 1 if [`read_each_at`](Self::read_each_at)
@@ -64,9 +62,7 @@ pub trait Disk: Send + Sync + 'static {
         runs: &mut [(u64, &mut [u8])],
         done: &mut dyn FnMut(usize, Result<usize, DiskError>),
     ) {
-        for (index, (offset, buffer)) in runs.iter_mut().enumerate() {
-            done(index, self.read_at(*offset, buffer));
-        }
+        read_one_by_one(self, runs, done);
     }
 
     /// Returns when everything that was written is on the medium.
@@ -160,6 +156,28 @@ impl fmt::Display for DiskError {
 }
 
 impl core::error::Error for DiskError {}
+
+/// [`Disk::write_each_at`] of a device that has one write at a time.
+pub(super) fn write_one_by_one<D: Disk + ?Sized>(
+    disk: &D,
+    runs: &[(u64, &[&[u8]])],
+    done: &mut dyn FnMut(usize, Result<usize, DiskError>),
+) {
+    for (index, (offset, pieces)) in runs.iter().enumerate() {
+        done(index, disk.write_at(*offset, pieces));
+    }
+}
+
+/// [`Disk::read_each_at`] of a device that has one read at a time.
+pub(super) fn read_one_by_one<D: Disk + ?Sized>(
+    disk: &D,
+    runs: &mut [(u64, &mut [u8])],
+    done: &mut dyn FnMut(usize, Result<usize, DiskError>),
+) {
+    for (index, (offset, buffer)) in runs.iter_mut().enumerate() {
+        done(index, disk.read_at(*offset, buffer));
+    }
+}
 
 /// Pages that go to the device in one call, at most.
 pub(super) const RUN: usize = 64;

@@ -26,7 +26,7 @@ use rustix::fs::{AtFlags, CWD, FallocateFlags, FlockOperation, Mode, OFlags, Ren
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
-use super::disk::{Disk, DiskError, RUN};
+use super::disk::{self, Disk, DiskError, RUN};
 use super::protection::Protection;
 use super::ring::Rings;
 use super::superblock::{self, Format, Header, HeaderError};
@@ -537,9 +537,7 @@ impl Disk for FileDisk {
 
     fn write_each_at(&self, runs: &[(u64, &[&[u8]])], done: &mut dyn FnMut(usize, Result<usize, DiskError>)) {
         let Some(rings) = &self.rings else {
-            return runs.iter().enumerate().for_each(|(at, (offset, pieces))| {
-                done(at, self.write_at(*offset, pieces));
-            });
+            return disk::write_one_by_one(self, runs, done);
         };
         let mut done = |at, result: Result<usize, Errno>| done(at, result.map_err(disk_error));
         if let Some(memory) = &self.direct {
@@ -571,9 +569,7 @@ impl Disk for FileDisk {
         done: &mut dyn FnMut(usize, Result<usize, DiskError>),
     ) {
         let Some(rings) = &self.rings else {
-            return runs.iter_mut().enumerate().for_each(|(at, (offset, buffer))| {
-                done(at, self.read_at(*offset, buffer));
-            });
+            return disk::read_one_by_one(self, runs, done);
         };
         let Some(memory) = &self.direct else {
             return rings.read(&self.file, runs, &mut |at, result| done(at, result.map_err(disk_error)));

@@ -211,6 +211,23 @@ mod tests {
         }
     }
 
+    /// The same, with many pages in a call.
+    fn check_together(store: &Swap, held: &[(Slot, u64)]) {
+        for some in held.chunks(100) {
+            let places: Vec<_> = some.iter().map(|(slot, _)| slot).collect();
+            let mut bytes = vec![0; some.len() * PAGE];
+            let mut told = 0;
+            store.read_each(&places, &mut bytes, &mut |at, result| {
+                assert_eq!(result, Ok(()), "page {} in {:?}", some[at].1, some[at].0);
+                told += 1;
+            });
+            assert_eq!(told, some.len());
+            for ((slot, seed), bytes) in some.iter().zip(bytes.chunks_exact(PAGE)) {
+                assert_eq!(bytes, page(*seed), "page {seed} in {slot:?}");
+            }
+        }
+    }
+
     /// As good as by chance, and the same each time.
     fn random(state: &mut u64) -> usize {
         *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -285,6 +302,25 @@ mod tests {
     }
 
     #[test]
+    fn pages_are_read_together_wherever_their_segments_are() {
+        let (store, mut held) = half_full(8192, &mut 7);
+        check_together(&store, &held);
+        let room = store.space().free;
+        assert_eq!(write(&store, 50_000..50_000 + room, &mut held), room as usize);
+        assert!(store.counters().pages_rewritten > 0);
+        check_together(&store, &held);
+        held.sort_by_key(|(slot, _)| slot.number());
+        for more_at_once in [0, 1, 3] {
+            store.disk().state().faults.more_at_once = more_at_once;
+            let before = store.disk().state().reads;
+            check_together(&store, &held);
+            // A hundred of them go in two calls, each of which is about two segments at most.
+            let calls = (store.disk().state().reads - before) as usize;
+            assert!(calls <= 4 * held.len().div_ceil(100), "{calls} reads of {} pages", held.len());
+        }
+    }
+
+    #[test]
     fn a_page_that_the_device_has_changed_costs_no_other() {
         let (store, mut held) = half_full(8192, &mut 3);
         let (broken, seed) = held.swap_remove(1000);
@@ -330,6 +366,7 @@ mod tests {
                         let mut new = Held::new();
                         write(store, first..first + 40, &mut new);
                         check(store, &new);
+                        check_together(store, &new);
                         for stored in new {
                             let at = random(&mut state) % held.len();
                             let mut place = held[at].lock().unwrap();
