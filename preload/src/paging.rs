@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64};
+use std::sync::atomic::{AtomicPtr, AtomicU64};
 use std::time::{Duration, Instant};
 
 use mach_pager::store::file::{self, FileDisk, FileError, Problem};
@@ -53,6 +53,9 @@ struct Paging {
 trait Pager: Send + Sync {
     fn figures(&self) -> (Statistics, Space);
 
+    /// True if it has ever got a page. No lock is taken for that, so that every thread may ask.
+    fn has_pages(&self) -> bool;
+
     /// True if no page is on its way to the store.
     fn is_at_rest(&self) -> bool;
 
@@ -70,6 +73,10 @@ struct PagerOf<S: Store> {
 impl<S: Store> Pager for PagerOf<S> {
     fn figures(&self) -> (Statistics, Space) {
         (self.service.pager().statistics(), self.service.pager().space())
+    }
+
+    fn has_pages(&self) -> bool {
+        self.service.pager().statistics().returned > 0
     }
 
     fn is_at_rest(&self) -> bool {
@@ -128,12 +135,7 @@ pub(crate) fn allocate(part: Part, len: usize) -> Option<Piece> {
 
 /// True if pages have had to leave.
 pub(crate) fn is_short() -> bool {
-    static HAS_BEEN: AtomicBool = AtomicBool::new(false);
-    if !HAS_BEEN.load(Relaxed) {
-        let returned = work::done(|| paging().map_or(0, |paging| paging.vm.statistics().returned));
-        HAS_BEEN.store(returned.is_some_and(|pages| pages > 0), Relaxed);
-    }
-    HAS_BEEN.load(Relaxed)
+    paging().is_some_and(|paging| paging.pager.has_pages())
 }
 
 /// Takes note of memory that is not paged.
