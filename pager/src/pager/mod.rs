@@ -64,8 +64,9 @@ pub struct Config {
     /// and no longer kept in the store.
     pub precious_below: u8,
     /// Memory for what is noted of pages, those of all objects together, in bytes: ten and a half for each
-    /// page where many of an object follow each other, up to 650 where they are far apart. Beyond it pages go
-    /// back to the kernel, as if the store were full.
+    /// page where many of an object follow each other. A page that is far from all others takes up to 650 for
+    /// each level of the tree that it has to itself, which is 2600 for pages that are 64 GiB apart. Beyond it
+    /// pages go back to the kernel, as if the store were full.
     pub map_bytes: usize,
     /// Of that, what is taken before it is needed, at the start and whenever half of it has been used. Where
     /// the threads that write must not wait for memory, this is to be all of it.
