@@ -31,7 +31,7 @@ use crate::places::Places;
 use crate::space::PAGE;
 use crate::spares::Spares;
 use crate::uffd::Told;
-use crate::{Faults, Limits, Statistics, VmError};
+use crate::{Changes, Faults, Limits, Statistics, VmError};
 
 /// How long it takes until something that could not be done is tried again.
 pub(crate) const MOMENT: Duration = Duration::from_millis(1);
@@ -131,14 +131,14 @@ impl Core {
         }
         let kernel = NoWait::new(task.clone());
         let places = match limits.faults {
-            Faults::Thread => Places::touched(Told::Reader)?,
-            Faults::Signal => Places::touched(Told::Toucher)?,
+            Faults::Thread => Places::touched(Told::Reader, limits.changes == Changes::Protected)?,
+            Faults::Signal => Places::touched(Told::Toucher, false)?,
             Faults::Calls => Places::called(frames)?,
         };
         let hasher = ahash::RandomState::new();
         let zeros = hash(&hasher, &[0; PAGE]);
         let state = State {
-            pages: Pages::new(frames, zeros),
+            pages: Pages::new(frames, zeros, places.are_protected()),
             objects: AHashMap::new(),
             by_address: BTreeMap::new(),
             by_control: AHashMap::new(),

@@ -117,6 +117,11 @@ impl Core {
         let Some(stage) = batch.stage_of(&object) else { return moved.extend(run) };
         let slot = batch.slot(first.object, first.page);
         let at_once = self.places.move_out(stage, slot, &object.space, first.page, run.len());
+        if at_once < run.len() && self.places.are_protected() {
+            // To move a page by itself may make it one that can be written.
+            let mut state = self.lock();
+            run[at_once..].iter().for_each(|victim| state.pages.may_be_written(*victim));
+        }
         for (at, victim) in run.iter().enumerate() {
             let is_out = at < at_once
                 || self.places.move_one_out(stage, slot + at, &object.space, victim.page).is_ok()
@@ -141,9 +146,19 @@ impl Core {
         let mut done = 0;
         if let Some(stage) = batch.stage_of(object) {
             let slot = |page| batch.slot(object.id, page);
-            done = self.places.move_back(stage, slot(span.start), &object.space, span.start, span.len());
+            let copied = |page| self.places.are_protected() && rescue.is_unwritten(page);
+            if !rescue.pages().any(copied) {
+                done = self.places.move_back(stage, slot(span.start), &object.space, span.start, span.len());
+            }
             for page in rescue.pages().filter(|page| page - span.start >= done) {
-                self.places.move_one_back(stage, slot(page), &object.space, page);
+                if copied(page) {
+                    // A page that is moved is not protected.
+                    // SAFETY: the page is there, and nobody writes to what has been moved out.
+                    self.places.place(&object.space, page, unsafe { stage.pages(slot(page), 1) });
+                    lock(&batch.left).push(slot(page));
+                } else {
+                    self.places.move_one_back(stage, slot(page), &object.space, page);
+                }
             }
         }
         // To move pages wakes whoever waits for them.
@@ -201,10 +216,10 @@ impl Core {
         all
     }
 
-    /// What is in pages that are leaving, as far as that is known: of those that only calls write to, and no
-    /// call has.
+    /// What is in pages that are leaving, as far as that is known: where writes are noticed, of those that
+    /// nobody has written to.
     fn known_contents(&self, leaving: &[Leaving]) -> Vec<Option<u64>> {
-        if self.places.are_touched() {
+        if self.places.are_touched() && !self.places.are_protected() {
             return vec![None; leaving.len()];
         }
         let state = self.lock();

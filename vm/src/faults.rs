@@ -93,13 +93,23 @@ impl Core {
         let start = Instant::now();
         let place = self.lock().at(event.address);
         let Some((object, page)) = place else { return };
-        if self.fault(&object, page) == Outcome::Blocked {
+        if event.is_protected {
+            self.wrote(&object, page);
+        } else if self.fault(&object, page) == Outcome::Blocked {
             again.push((object, page));
             return;
         }
         let time = start.elapsed();
         self.handlers.took(time);
         self.latencies.record(time);
+    }
+
+    /// Somebody writes to a page that is protected. With the lock held, so that it is the same page still.
+    fn wrote(&self, object: &Object, page: usize) {
+        let mut state = self.lock();
+        if state.pages.wrote(object.id, page) {
+            self.places.unprotect(&object.space, page);
+        }
     }
 
     /// How long the thread of faults may sleep.
@@ -202,7 +212,8 @@ impl Core {
     /// Puts a copy of pages in their place, from this one on, and wakes whoever waits for one of them.
     pub(crate) fn put(&self, object: &Object, page: usize, data: &[u8]) {
         let done = match &self.places {
-            Places::Touched { memory, .. } if object.writable => {
+            // A frame that is moved there is not protected.
+            Places::Touched { memory, protects: false, .. } if object.writable => {
                 self.spares.place(memory, object.space.page(page), data)
             }
             _ => 0,

@@ -64,8 +64,8 @@
 //!   first. They are put aside at first, and come back without a message if they are touched soon; up to a
 //!   quarter of the limit is for those. A page that was not changed is dropped without a word, unless it was
 //!   supplied as precious.
-//! - A page that was changed is told by a keyed hash of 64 bits of its content, not by write protection: a
-//!   page that was written with the same bytes was not changed.
+//! - A page that was changed is told by a keyed hash of 64 bits of its content: a page that was written with
+//!   the same bytes was not changed. [`Changes::Protected`] tells it by write protection.
 //! - A mapping is a slice of Rust, so its content does not change by itself: what a manager supplies for a
 //!   page that was there before must be what it had, or was given. Anything else is an error of the manager,
 //!   and the page is lost.
@@ -148,6 +148,21 @@ pub struct Limits {
     pub handlers: usize,
     /// Where those threads run.
     pub placement: Placement,
+    /// How it is known whether a page was changed.
+    pub changes: Changes,
+}
+
+/// How it is known whether a page was changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Changes {
+    /// By a keyed hash of 64 bits of what is in it when it leaves: a page that was written with the same
+    /// bytes was not changed.
+    #[default]
+    Hashed,
+    /// By write protection, with [`Faults::Thread`]; with others by a hash all the same. The first write to a
+    /// page that its manager has is a fault, and the page is returned whatever is in it. A page that nobody
+    /// has written to leaves without a look at it, and one that was put aside is copied back, not moved.
+    Protected,
 }
 
 /// Where the threads run that take faults.
@@ -194,6 +209,7 @@ impl Default for Limits {
             faults: Faults::Thread,
             handlers: 8,
             placement: Placement::Follow,
+            changes: Changes::Hashed,
         }
     }
 }
@@ -233,7 +249,8 @@ pub struct Statistics {
 pub enum VmError {
     /// userfaultfd is not permitted. [`Faults::Signal`] and [`Faults::Calls`] need no permission.
     NotPermitted,
-    /// The kernel is older than Linux 6.8, whose userfaultfd cannot move pages.
+    /// The kernel is older than Linux 6.8, whose userfaultfd cannot move pages; or it cannot protect them, as
+    /// [`Changes::Protected`] needs.
     OldKernel,
     /// [`Limits::resident`] is less than [`Limits::LEAST`].
     LimitTooSmall(usize),

@@ -94,7 +94,10 @@ impl Core {
             }
             Content::Zeros => {
                 self.make_room_for_new_frames();
-                some.clone().for_each(|page| self.places.place_zeros(&object.space, page));
+                some.clone().for_each(|page| match self.places.are_protected() {
+                    true => self.places.place(&object.space, page, &[0; PAGE]),
+                    false => self.places.place_zeros(&object.space, page),
+                });
             }
         }
         self.placed_all(object, some);

@@ -208,6 +208,9 @@ impl Core {
             }
         }
         drop(state);
+        if writes {
+            self.places.unprotect(&object.space, page);
+        }
         body();
         self.lock().pages.release(object.id, page);
         self.tell();

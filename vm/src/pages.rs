@@ -59,7 +59,7 @@ struct Page {
     state: State,
     /// The hash of what its manager has, or had: what comes back must be the same.
     content: Option<u64>,
-    /// A call has written to it since that was known.
+    /// Somebody may have written to it since that was known, where that is noticed.
     written: bool,
     /// It is not its manager that has this, but the process that this one is a child of.
     inherited: bool,
@@ -194,11 +194,18 @@ pub(crate) struct Rescue {
     first: usize,
     /// A bit for each of the cluster's pages.
     which: u16,
+    /// And for those that nobody has written to.
+    unwritten: u16,
 }
 
 impl Rescue {
     pub(crate) fn pages(self) -> impl Iterator<Item = usize> {
         (0..CLUSTER).filter(move |at| self.which & 1 << at != 0).map(move |at| self.first + at)
+    }
+
+    /// True if it is known what is in a page, and nobody has written to it.
+    pub(crate) fn is_unwritten(self, page: usize) -> bool {
+        self.unwritten & 1 << (page - self.first) != 0
     }
 
     /// From the first of them to the last.
@@ -315,10 +322,12 @@ pub(crate) struct Pages {
     peak: usize,
     /// The hash of a page of zeros.
     zeros: u64,
+    /// A page that was written has changed, whatever is in it.
+    exact: bool,
 }
 
 impl Pages {
-    pub(crate) fn new(limit: usize, zeros: u64) -> Self {
+    pub(crate) fn new(limit: usize, zeros: u64, exact: bool) -> Self {
         Self {
             objects: AHashMap::new(),
             next: 0,
@@ -337,6 +346,7 @@ impl Pages {
             used: 0,
             peak: 0,
             zeros,
+            exact,
         }
     }
 
@@ -690,12 +700,13 @@ impl Pages {
     /// Somebody wants a page that was put aside. Those of its cluster come with it.
     fn rescue(&mut self, id: ObjectId, index: usize, batch: u64) -> Rescue {
         let first = index / CLUSTER * CLUSTER;
-        let mut rescue = Rescue { batch, first, which: 0 };
+        let mut rescue = Rescue { batch, first, which: 0, unwritten: 0 };
         let Some(object) = self.objects.get_mut(&id) else { return rescue };
         for (at, page) in object.pages[first..].iter_mut().take(CLUSTER).enumerate() {
             if page.state == (State::Aside { batch }) {
                 page.state = State::Placing;
                 rescue.which |= 1 << at;
+                rescue.unwritten |= u16::from(page.content.is_some() && !page.written) << at;
             }
         }
         self.aside -= rescue.which.count_ones() as usize;
@@ -803,13 +814,13 @@ impl Pages {
 
     /// A page has been taken away; this is the hash of what was in it.
     pub(crate) fn taken(&mut self, victim: Victim, content: u64) -> Farewell {
-        let zeros = self.zeros;
+        let (zeros, exact) = (self.zeros, self.exact);
         let Some((manager, page)) = self.object_and_page(victim.object, victim.page) else {
             return Farewell::Drop;
         };
         let same = manager.dead
             || match page.content {
-                Some(before) => before == content && !page.precious,
+                Some(before) => before == content && !page.precious && !(exact && page.written),
                 None => !manager.external && content == zeros,
             };
         if same { Farewell::Drop } else { Farewell::Return }
@@ -899,7 +910,28 @@ impl Pages {
 
     /// A page that was to be taken away is in its place.
     pub(crate) fn stays(&mut self, victim: Victim) {
+        // It may have been moved there and back.
+        self.may_be_written(victim);
         self.placed(victim.object, victim.page);
+    }
+
+    /// From now on nobody notices when a page is written.
+    pub(crate) fn may_be_written(&mut self, victim: Victim) {
+        if let Some((_, page)) = self.object_and_page(victim.object, victim.page) {
+            page.written = true;
+        }
+    }
+
+    /// Somebody writes to a page that is protected. True if that may go on, or be tried again; otherwise
+    /// whoever it is waits until the page has left.
+    pub(crate) fn wrote(&mut self, id: ObjectId, index: usize) -> bool {
+        let Some((_, page)) = self.object_and_page(id, index) else { return true };
+        match page.state {
+            State::Leaving => page.wanted = true,
+            State::Resident | State::Held | State::Placing => page.written = true,
+            _ => {}
+        }
+        page.state != State::Leaving
     }
 
     /// A manager has taken a message.

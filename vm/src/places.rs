@@ -14,6 +14,8 @@ pub(crate) enum Places {
         memory: Uffd,
         /// For memory that pages are moved out to.
         staging: Uffd,
+        /// A page that comes is protected until somebody writes to it.
+        protects: bool,
     },
     /// By calls: each of them holds the page, so that nobody else has it in hands while it comes or goes, and
     /// it may be in any frame.
@@ -21,8 +23,8 @@ pub(crate) enum Places {
 }
 
 impl Places {
-    pub(crate) fn touched(told: Told) -> Result<Self, Unusable> {
-        Ok(Self::Touched { memory: Uffd::new(told)?, staging: Uffd::new(told)? })
+    pub(crate) fn touched(told: Told, protects: bool) -> Result<Self, Unusable> {
+        Ok(Self::Touched { memory: Uffd::new(told, protects)?, staging: Uffd::new(told, false)?, protects })
     }
 
     /// For memory of which this many pages may be resident.
@@ -33,6 +35,11 @@ impl Places {
     /// True if memory may be touched by threads.
     pub(crate) fn are_touched(&self) -> bool {
         matches!(self, Self::Touched { .. })
+    }
+
+    /// True if it is known of each page whether somebody may have written to it.
+    pub(crate) fn are_protected(&self) -> bool {
+        matches!(self, Self::Touched { protects: true, .. })
     }
 
     /// Memory for an object.
@@ -46,7 +53,7 @@ impl Places {
     /// Pages of this memory come and go by this from now on.
     pub(crate) fn register(&self, space: &Space) -> io::Result<()> {
         match self {
-            Self::Touched { memory, .. } => memory.register(space),
+            Self::Touched { memory, protects, .. } => memory.register(space, *protects),
             Self::Called(_) => Ok(()),
         }
     }
@@ -56,7 +63,7 @@ impl Places {
         match self {
             Self::Touched { staging, .. } => {
                 let stage = Space::new(pages * PAGE, true)?;
-                staging.register(&stage)?;
+                staging.register(&stage, false)?;
                 Ok(Some(stage))
             }
             Self::Called(_) => Ok(None),
@@ -67,8 +74,8 @@ impl Places {
     /// that cannot be done access is an error: whoever touched the page would ask for it again and again.
     pub(crate) fn place(&self, space: &Space, page: usize, data: &[u8]) {
         match self {
-            Self::Touched { memory, .. } => {
-                if memory.place(space.page(page), data).is_err() {
+            Self::Touched { memory, protects, .. } => {
+                if memory.place(space.page(page), data, *protects).is_err() {
                     // Those that are there stay.
                     (page..page + data.len() / PAGE).for_each(|page| self.poison(space, page));
                 }
@@ -82,7 +89,14 @@ impl Places {
         }
     }
 
-    /// The same for a page of zeros.
+    /// From now on a page can be written.
+    pub(crate) fn unprotect(&self, space: &Space, page: usize) {
+        if let Self::Touched { memory, protects: true, .. } = self {
+            let _ = memory.unprotect(space.page(page));
+        }
+    }
+
+    /// Puts a page of zeros there, which can be written.
     pub(crate) fn place_zeros(&self, space: &Space, page: usize) {
         match self {
             Self::Touched { memory, .. } => {
@@ -137,6 +151,8 @@ impl Places {
         let Self::Touched { staging, .. } = self else { return Err(Errno::INVAL) };
         match staging.move_page(stage.page(slot), space.page(page)) {
             Err(Errno::BUSY) => {
+                // Of a page that is protected this thread would wait for itself.
+                self.unprotect(space, page);
                 space.populate(page);
                 staging.move_page(stage.page(slot), space.page(page))
             }
@@ -147,7 +163,7 @@ impl Places {
     /// Puts the copy of a page in a stage.
     pub(crate) fn copy_out(&self, stage: &Space, slot: usize, page: &[u8]) -> bool {
         let Self::Touched { staging, .. } = self else { return false };
-        staging.place(stage.page(slot), page).is_ok()
+        staging.place(stage.page(slot), page, false).is_ok()
     }
 
     /// Moves pages back that have been moved out, and wakes whoever waits for them. There may be holes among

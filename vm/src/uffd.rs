@@ -16,11 +16,19 @@ use crate::space::{PAGE, Space};
 const MAGIC: u8 = 0xaa;
 const API: u64 = 0xaa;
 const MISSING: u64 = 1;
+/// `UFFDIO_REGISTER_MODE_WP`
+const PROTECTED: u64 = 1 << 1;
 /// `UFFD_USER_MODE_ONLY`, of Linux 5.11
 const USER_MODE_ONLY: UserfaultfdFlags = UserfaultfdFlags::from_bits_retain(1);
 /// `UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES`
 const ALLOW_SRC_HOLES: u64 = 1 << 1;
+/// `UFFDIO_COPY_MODE_WP`
+const PROTECT: u64 = 1 << 1;
 const EVENT_PAGEFAULT: u8 = 0x12;
+/// `UFFD_PAGEFAULT_FLAG_WP`
+const OF_PROTECTED: u64 = 1 << 1;
+/// `UFFD_FEATURE_PAGEFAULT_FLAG_WP`, of Linux 5.7
+const FEATURE_PROTECTED: u64 = 1;
 /// `UFFD_FEATURE_SIGBUS`, of Linux 4.14
 const FEATURE_SIGBUS: u64 = 1 << 7;
 /// `UFFD_FEATURE_THREAD_ID`, of Linux 4.14
@@ -71,6 +79,13 @@ struct Fill {
     done: i64,
 }
 
+/// `struct uffdio_writeprotect`
+#[repr(C)]
+struct Protection {
+    range: Range,
+    mode: u64,
+}
+
 /// `struct uffd_msg`
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -87,6 +102,7 @@ const WAKE: Opcode = opcode::read::<Range>(MAGIC, 2);
 const COPY: Opcode = opcode::read_write::<Copy>(MAGIC, 3);
 const ZEROPAGE: Opcode = opcode::read_write::<Fill>(MAGIC, 4);
 const MOVE: Opcode = opcode::read_write::<Copy>(MAGIC, 5);
+const WRITE_PROTECT: Opcode = opcode::read_write::<Protection>(MAGIC, 6);
 const POISON: Opcode = opcode::read_write::<Fill>(MAGIC, 8);
 const SET_API: Opcode = opcode::read_write::<ApiArgument>(MAGIC, 0x3f);
 
@@ -123,6 +139,8 @@ pub(crate) struct Event {
     pub(crate) address: u64,
     /// The number of the thread.
     pub(crate) thread: u32,
+    /// The page is there, and protected.
+    pub(crate) is_protected: bool,
 }
 
 /// Who is told that a page is missing.
@@ -148,8 +166,9 @@ pub(crate) enum Unusable {
 }
 
 impl Uffd {
-    /// A new one, by the system call, or by the device where only that is permitted.
-    pub(crate) fn new(told: Told) -> Result<Self, Unusable> {
+    /// A new one, by the system call, or by the device where only that is permitted. Not every processor's
+    /// kernel can have one that `protects` pages.
+    pub(crate) fn new(told: Told, protects: bool) -> Result<Self, Unusable> {
         let (flags, features) = match told {
             Told::Reader => (flags(), FEATURE_MOVE | FEATURE_POISON | FEATURE_THREAD_ID),
             Told::Toucher => (flags() | USER_MODE_ONLY, FEATURE_MOVE | FEATURE_POISON | FEATURE_SIGBUS),
@@ -165,6 +184,7 @@ impl Uffd {
             other => Unusable::Failed(other),
         })?;
         let uffd = Self(fd);
+        let features = if protects { features | FEATURE_PROTECTED } else { features };
         let mut api = ApiArgument { api: API, features, ioctls: 0 };
         uffd.call::<SET_API, _>(&mut api).map_err(|error| match error {
             Errno::INVAL => Unusable::OldKernel,
@@ -173,10 +193,12 @@ impl Uffd {
         Ok(uffd)
     }
 
-    /// Events of missing pages of this memory come here from now on.
-    pub(crate) fn register(&self, space: &Space) -> io::Result<()> {
+    /// Events of missing pages of this memory come here from now on, and if it `protects` those of writes to
+    /// pages that are protected.
+    pub(crate) fn register(&self, space: &Space, protects: bool) -> io::Result<()> {
         let range = Range { start: space.start(), len: space.len() as u64 };
-        self.call::<REGISTER, _>(&mut Register { range, mode: MISSING, ioctls: 0 })
+        let mode = if protects { MISSING | PROTECTED } else { MISSING };
+        self.call::<REGISTER, _>(&mut Register { range, mode, ioctls: 0 })
     }
 
     /// The next event; `None` if there is none at present.
@@ -189,22 +211,24 @@ impl Uffd {
                 Err(Errno::INTR) => continue,
                 Err(error) => return Err(error),
             }
-            let address = u64::from_ne_bytes(bytes[16..24].try_into().unwrap_or_default());
+            let word = |at: usize| u64::from_ne_bytes(bytes[at..at + 8].try_into().unwrap_or_default());
             if bytes[0] == EVENT_PAGEFAULT {
+                let (flags, address) = (word(8), word(16) & !(PAGE as u64 - 1));
                 let thread = u32::from_ne_bytes(bytes[24..28].try_into().unwrap_or_default());
-                return Ok(Some(Event { address: address & !(PAGE as u64 - 1), thread }));
+                return Ok(Some(Event { address, thread, is_protected: flags & OF_PROTECTED != 0 }));
             }
         }
     }
 
-    /// Puts a copy of pages at an address of registered memory, and wakes whoever waits for one of them. A
-    /// page that is there already stays.
-    pub(crate) fn place(&self, at: u64, pages: &[u8]) -> io::Result<()> {
+    /// Puts a copy of pages at an address of registered memory, protected if that is said, and wakes whoever
+    /// waits for one of them. A page that is there already stays.
+    pub(crate) fn place(&self, at: u64, pages: &[u8], protect: bool) -> io::Result<()> {
+        let mode = if protect { PROTECT } else { 0 };
         let (len, mut put, mut most) = (pages.len() as u64, 0, pages.len() as u64);
         while put < len {
             let (to, from) = (at + put, pages.as_ptr().addr() as u64 + put);
             let wanted = most.min(len - put);
-            let mut copy = Copy { to, from, len: wanted, mode: 0, done: 0 };
+            let mut copy = Copy { to, from, len: wanted, mode, done: 0 };
             match self.call::<COPY, _>(&mut copy) {
                 Ok(()) => put += wanted,
                 Err(_) if copy.done > 0 => put += copy.done as u64,
@@ -225,6 +249,13 @@ impl Uffd {
     /// Puts a page of zeros there.
     pub(crate) fn place_zeros(&self, at: u64) -> io::Result<()> {
         self.until_done(at, |uffd| uffd.call::<ZEROPAGE, _>(&mut Fill { range: page(at), mode: 0, done: 0 }))
+    }
+
+    /// From now on the page can be written, if it is there. Whoever waits for that tries again.
+    pub(crate) fn unprotect(&self, at: u64) -> io::Result<()> {
+        self.until_done(at, |uffd| {
+            uffd.call::<WRITE_PROTECT, _>(&mut Protection { range: page(at), mode: 0 })
+        })
     }
 
     /// From now on whoever touches the page gets SIGBUS.

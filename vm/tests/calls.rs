@@ -8,7 +8,7 @@ use std::thread;
 use common::{PAGE, in_place, stamp, vm};
 use mach_pager::store::MemoryStore;
 use mach_pager::{Config, Service};
-use mach_vm::{AccessError, Faults, Limits, Vm, VmError};
+use mach_vm::{AccessError, Changes, Faults, Limits, Vm, VmError};
 use mig_runtime::kernel::local::{Host, Local};
 use mig_runtime::platform::Std;
 
@@ -16,12 +16,18 @@ type Pager = Service<Local, Std, MemoryStore<Std>>;
 
 /// Runs `test` with this many resident pages and a store for this many.
 fn paged(resident: usize, room: u32, test: impl Fn(&Vm, &Pager)) {
-    for faults in [Faults::Calls, Faults::Thread, Faults::Signal] {
+    let kinds = [
+        (Faults::Calls, Changes::Hashed),
+        (Faults::Thread, Changes::Hashed),
+        (Faults::Thread, Changes::Protected),
+        (Faults::Signal, Changes::Hashed),
+    ];
+    for (faults, changes) in kinds {
         for config in [in_place(), Config::default()] {
             let host = Host::new();
             let pager = host.new_task("pager");
             let before = pager.census();
-            let limits = Limits { resident: resident * PAGE, faults, ..Limits::default() };
+            let limits = Limits { resident: resident * PAGE, faults, changes, ..Limits::default() };
             let Some(vm) = vm(&host, limits) else { continue };
             let store = MemoryStore::<Std>::new(PAGE, room);
             let config = Config { hand_backs: 2, ..config };

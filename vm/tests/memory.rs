@@ -9,8 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-use common::{PAGE, paged, stamp};
-use mach_vm::Source;
+use common::{PAGE, in_place, paged, stamp, vm};
+use mach_pager::Service;
+use mach_pager::store::MemoryStore;
+use mach_vm::{Changes, Limits, Source};
+use mig_runtime::kernel::local::Host;
+use mig_runtime::platform::Std;
 use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags, madvise, mmap_anonymous, mprotect, munmap};
 
 #[test]
@@ -63,6 +67,45 @@ fn what_was_not_changed_is_not_returned() {
         assert_eq!(sum(&untouched), 0);
         assert!(vm.statistics().returned <= returned + 64, "{:?}", vm.statistics());
     });
+}
+
+/// Where writes are told by protection a page that was written with the same bytes is returned, and one that
+/// was only read is not.
+#[test]
+fn a_write_of_the_same_bytes_is_a_change_if_it_is_told_by_protection() {
+    const PAGES: usize = 300;
+    for changes in [Changes::Hashed, Changes::Protected] {
+        let host = Host::new();
+        let limits = Limits { resident: 64 * PAGE, changes, ..Limits::default() };
+        let Some(vm) = vm(&host, limits) else { return };
+        let store = MemoryStore::<Std>::new(PAGE, 4000);
+        let service = Service::<_, Std, _>::start(&host.new_task("pager"), store, in_place()).unwrap();
+        vm.set_default_manager(service.right().unwrap()).unwrap();
+        let buffers = service.pager().free_buffers();
+        let mut memory = vm.allocate(PAGES * PAGE).unwrap();
+        memory.chunks_exact_mut(PAGE).enumerate().for_each(|(number, page)| stamp(page, number as u64));
+        let mut returned_by = |touch: &mut dyn FnMut(&mut u8)| {
+            let before = vm.statistics().returned;
+            // In some order, so that no page is asked for before it is touched.
+            for number in (0..PAGES).map(|number| number * 7 % PAGES) {
+                touch(&mut memory[number * PAGE + 9]);
+            }
+            while service.pager().free_buffers() != buffers {
+                thread::yield_now();
+            }
+            vm.statistics().returned - before
+        };
+        let mut write = |byte: &mut u8| *byte = std::hint::black_box(*byte);
+        let mut read = |byte: &mut u8| _ = std::hint::black_box(*byte);
+        // Those that are there may have been changed.
+        assert!(returned_by(&mut read) <= 64, "{changes:?}");
+        assert_eq!(returned_by(&mut read), 0, "{changes:?}");
+        let written = returned_by(&mut write) + returned_by(&mut write);
+        match changes {
+            Changes::Hashed => assert_eq!(written, 0),
+            Changes::Protected => assert!(written > 400, "{written}"),
+        }
+    }
 }
 
 /// The test of a lost update: threads count in memory that comes and goes under them.
@@ -156,6 +199,9 @@ fn a_fork_does_not_keep_pages_from_leaving() {
             pages.for_each(|(number, page)| stamp(page, version * 1000 + number as u64));
         };
         write(&mut memory, 1);
+        // Those that are there then are protected, where that is how writes are told.
+        let sum: u64 = memory.chunks_exact(PAGE).map(|page| u64::from(page[9])).sum();
+        assert!(sum > 0);
         // SAFETY: the child calls nothing but what a signal handler may call.
         let child = unsafe { libc::fork() };
         if child == 0 {

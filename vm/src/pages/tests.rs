@@ -77,7 +77,7 @@ struct Model {
 
 impl Model {
     fn new(external: bool) -> Self {
-        let mut pages = Pages::new(LIMIT, ZEROS);
+        let mut pages = Pages::new(LIMIT, ZEROS, false);
         let id = pages.add(PAGES, external);
         let store: HashMap<_, _> = if external {
             (0..PAGES).map(|page| (page, 100 + page as u64)).collect()
@@ -319,7 +319,7 @@ proptest! {
 
 #[test]
 fn a_request_that_nobody_answers_is_overdue() {
-    let mut pages = Pages::new(LIMIT, ZEROS);
+    let mut pages = Pages::new(LIMIT, ZEROS, false);
     let id = pages.add(PAGES, true);
     assert_eq!(pages.fault(id, 0, 10), Fault::Request(1));
     assert_eq!(pages.fault(id, 1, 20), Fault::Request(1), "a manager of somebody's choice");
@@ -335,7 +335,7 @@ fn a_request_that_nobody_answers_is_overdue() {
 
 #[test]
 fn pages_that_come_back_have_a_bound() {
-    let mut pages = Pages::new(LIMIT, ZEROS);
+    let mut pages = Pages::new(LIMIT, ZEROS, false);
     let id = pages.add(1000, false);
     let mut out = Vec::new();
     for page in 0..1000 {
@@ -362,7 +362,7 @@ fn pages_that_come_back_have_a_bound() {
 /// there are frames; others one by one.
 #[test]
 fn what_is_touched_in_order_is_asked_for_in_pieces() {
-    let mut pages = Pages::new(400, ZEROS);
+    let mut pages = Pages::new(400, ZEROS, false);
     let id = pages.add(200, false);
     (0..190).for_each(|page| {
         assert_eq!(pages.fault(id, page, 0), Fault::Zero);
@@ -397,7 +397,7 @@ fn what_is_touched_in_order_is_asked_for_in_pieces() {
 /// A manager that cannot keep a page gives it back at once, while it is still leaving.
 #[test]
 fn a_page_that_comes_back_while_it_leaves_stays() {
-    let mut pages = Pages::new(LIMIT, ZEROS);
+    let mut pages = Pages::new(LIMIT, ZEROS, false);
     let id = pages.add(PAGES, false);
     assert_eq!(pages.fault(id, 3, 0), Fault::Zero);
     pages.placed(id, 3);
@@ -414,7 +414,7 @@ fn a_page_that_comes_back_while_it_leaves_stays() {
 /// What is given as precious while the page is here was the manager's only copy.
 #[test]
 fn a_page_that_its_manager_has_given_away_is_returned() {
-    let mut pages = Pages::new(LIMIT, ZEROS);
+    let mut pages = Pages::new(LIMIT, ZEROS, false);
     let id = pages.add(PAGES, true);
     assert_eq!(pages.fault(id, 0, 0), Fault::Request(1));
     assert_eq!(pages.arrived(id, 0, 7, false), Arrival::Place);
@@ -427,7 +427,7 @@ fn a_page_that_its_manager_has_given_away_is_returned() {
 /// A page that a call has in hands does not leave, and leaves later.
 #[test]
 fn a_page_that_is_held_does_not_leave() {
-    let mut pages = Pages::new(LIMIT, ZEROS);
+    let mut pages = Pages::new(LIMIT, ZEROS, false);
     let id = pages.add(PAGES, false);
     for page in 0..2 {
         assert_eq!(pages.fault(id, page, 0), Fault::Zero);
@@ -446,7 +446,7 @@ fn a_page_that_is_held_does_not_leave() {
 /// Pages that were put aside and are touched come back with the others of their cluster, without a message.
 #[test]
 fn a_page_that_was_put_aside_is_rescued_with_its_cluster() {
-    let mut pages = Pages::new(64, ZEROS);
+    let mut pages = Pages::new(64, ZEROS, false);
     let id = pages.add(100, false);
     for page in [3, 5, 15, 16] {
         assert_eq!(pages.fault(id, page, 0), Fault::Zero);
@@ -471,7 +471,7 @@ fn a_page_that_was_put_aside_is_rescued_with_its_cluster() {
 fn a_hot_set_survives_what_is_touched_once() {
     const FRAMES: usize = 512;
     let misses = |aside: bool| {
-        let mut pages = Pages::new(FRAMES, ZEROS);
+        let mut pages = Pages::new(FRAMES, ZEROS, false);
         let id = pages.add(16 * FRAMES, false);
         let mut random = 1_u64;
         let (mut misses, touches) = (0, 60_000);
@@ -527,7 +527,7 @@ fn a_hot_set_survives_what_is_touched_once() {
 
 #[test]
 fn few_pages_come_beyond_the_limit_while_pages_are_kept() {
-    let mut pages = Pages::new(LIMIT, ZEROS);
+    let mut pages = Pages::new(LIMIT, ZEROS, false);
     let id = pages.add(100, false);
     let zero = |pages: &mut Pages, page, now| {
         let fault = pages.fault(id, page, now);
@@ -556,7 +556,7 @@ fn few_pages_come_beyond_the_limit_while_pages_are_kept() {
 /// A disk may fail for a moment: what nobody has touched by then is asked for again.
 #[test]
 fn a_page_that_was_asked_for_ahead_may_be_refused_and_had_later() {
-    let mut pages = Pages::new(LIMIT, ZEROS);
+    let mut pages = Pages::new(LIMIT, ZEROS, false);
     let id = pages.add(8, true);
     assert_eq!(pages.will_need(id, 0, 2, 1), Ahead::Request(1));
     assert_eq!(pages.fault(id, 1, 1), Fault::Request(1));
@@ -568,7 +568,7 @@ fn a_page_that_was_asked_for_ahead_may_be_refused_and_had_later() {
 
 #[test]
 fn what_no_call_has_written_to_need_not_be_looked_at() {
-    let mut pages = Pages::new(20, ZEROS);
+    let mut pages = Pages::new(20, ZEROS, false);
     let id = pages.add(4, false);
     let victim = Victim { object: id, page: 0 };
     assert_eq!(pages.fault(id, 0, 0), Fault::Zero);

@@ -3,7 +3,7 @@
 
 use mach_pager::store::MemoryStore;
 use mach_pager::{Config, Service, Supplies};
-use mach_vm::{Faults, Limits, Vm, VmError};
+use mach_vm::{Changes, Faults, Limits, Vm, VmError};
 use mig_runtime::kernel::local::{Host, Local};
 use mig_runtime::platform::Std;
 
@@ -22,19 +22,21 @@ pub fn vm(host: &Host, limits: Limits) -> Option<Vm> {
 
 /// Runs `test` with this many resident pages, and counts rights at its end: with a pager that has threads of
 /// its own for everything, and with one that is served in the threads of the kernel's half; where a thread
-/// takes faults, and where a signal does.
+/// takes faults, and where a signal does; where changes are told by hashes, and by write protection.
 pub fn paged(resident: usize, test: impl Fn(&Vm, &Service<Local, Std, MemoryStore<Std>>)) {
     let plans = [
-        (Config::default(), Faults::Thread),
-        (in_place(), Faults::Thread),
-        (Config::default(), Faults::Signal),
-        (in_place(), Faults::Signal),
+        (Config::default(), Faults::Thread, Changes::Hashed),
+        (in_place(), Faults::Thread, Changes::Hashed),
+        (Config::default(), Faults::Signal, Changes::Hashed),
+        (in_place(), Faults::Signal, Changes::Hashed),
+        (Config::default(), Faults::Thread, Changes::Protected),
+        (in_place(), Faults::Thread, Changes::Protected),
     ];
-    for (config, faults) in plans {
+    for (config, faults, changes) in plans {
         let host = Host::new();
         let pager = host.new_task("pager");
         let before = pager.census();
-        let limits = Limits { resident: resident * PAGE, faults, ..Limits::default() };
+        let limits = Limits { resident: resident * PAGE, faults, changes, ..Limits::default() };
         let Some(vm) = vm(&host, limits) else { continue };
         let store = MemoryStore::<Std>::new(PAGE, 4000);
         let service = Service::<_, Std, _>::start(&pager, store, config).unwrap();
