@@ -331,7 +331,7 @@ fn add(volumes: &Swap, path: &Path, number: usize) -> Result<Name, Box<dyn Error
         Some(address) => nbd::open::<Std>(&address.parse()?)?.boxed(),
         None => {
             // Pages would be in memory a second time in the system's cache.
-            let options = file::Options { direct: true, ..file::Options::default() };
+            let options = file::Options { direct: true, ring: true, ..file::Options::default() };
             options.open::<Std>(path)?.boxed()
         }
     };

@@ -80,7 +80,7 @@ mod linux {
             let swap = folder.join("pages");
             let disk = || -> Result<_, file::FileError> {
                 file::format(&swap, Some(u64::from(room) * PAGE as u64), false)?;
-                file::Options { direct: true, ..file::Options::default() }.open::<Std>(&swap)
+                file::Options { direct: true, ring: true, ..file::Options::default() }.open::<Std>(&swap)
             };
             let memory = || MemoryStore::<Std>::new(PAGE, room);
             match kind {
