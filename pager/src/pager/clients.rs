@@ -14,6 +14,7 @@ use mig_runtime::{KernReturn, Kernel, NameOf, Notification, ReceiveRight, SendRi
 
 use super::SwapPager;
 use super::entry::{Place, Shared};
+use super::growing;
 use crate::notes::Others;
 use crate::object::{Node, Nodes, Record, Records};
 use crate::store::Store;
@@ -139,16 +140,12 @@ impl<K: Kernel, P: Platform, S: Store> Clients<K, P, S> {
         let mut larger = Vec::new();
         loop {
             let mut all = self.all.lock();
-            let count = all.len();
-            if count == all.capacity() && count < larger.capacity() {
-                larger.append(&mut all);
-                core::mem::swap(&mut larger, &mut *all);
-            }
-            if count < all.capacity() {
+            if growing::has_room(&mut all, &mut larger) {
                 return all.push(client);
             }
+            let count = all.len();
             drop(all);
-            larger.reserve_exact((2 * count).max(16));
+            growing::take_memory(&mut larger, count);
         }
     }
 

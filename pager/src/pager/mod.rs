@@ -7,6 +7,7 @@ mod clients;
 mod control;
 mod entry;
 mod fronts;
+mod growing;
 mod looks;
 mod messages;
 mod moves;

@@ -8,6 +8,7 @@ use mig_runtime::platform::{Mutex, Platform};
 use mig_runtime::{KernReturn, Kernel, NameOf};
 
 use super::entry::Entry;
+use super::growing;
 use crate::object::Origin;
 use crate::store::Store;
 
@@ -71,19 +72,15 @@ impl<K: Kernel, P: Platform, S: Store> Objects<K, P, S> {
             if is_other && state.others >= self.most_others {
                 return Err(KernReturn::KERN_RESOURCE_SHORTAGE);
             }
-            let count = state.entries.len();
-            if count == state.entries.capacity() && count < larger.capacity() {
-                larger.append(&mut state.entries);
-                core::mem::swap(&mut larger, &mut state.entries);
-            }
-            if count < state.entries.capacity() {
+            if growing::has_room(&mut state.entries, &mut larger) {
                 state.others += usize::from(is_other);
                 let at = state.place(entry.name).unwrap_or_else(|at| at);
                 state.entries.insert(at, entry.clone());
                 break state.stopped;
             }
+            let count = state.entries.len();
             drop(state);
-            larger.reserve_exact((2 * count).max(16));
+            growing::take_memory(&mut larger, count);
         };
         if stopped {
             entry.stop();
